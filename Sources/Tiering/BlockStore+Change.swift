@@ -91,7 +91,7 @@ extension BlockStore {
         }
         if let disk, let summary = disk.summary(identity) {
             let share = Int(Double(disk.byteCountMax) * configuration.pinnedShareMax)
-            if disk.statistics().pinnedByteCount + summary.payloadByteCount <= share {
+            if disk.pinnedByteCount + summary.payloadByteCount <= share {
                 isHeld = disk.update(identity) { $0.pinnedUntil = until } != nil || isHeld
                 writeBehind?.nudge()
             }

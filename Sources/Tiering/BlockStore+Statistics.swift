@@ -100,18 +100,19 @@ extension BlockStore {
         }
         let status = writeBehind?.status
         all.add("disk", text: status?.failure == nil ? "on" : "failing")
-        all.add("disk_budget_bytes", disk.budgetByteCount)
+        all.add("disk_budget_bytes", disk.byteCountMax)
         all.add("disk_directory_bytes", disk.directoryByteCount)
         all.add("disk_blocks", disk.blockCount)
-        all.add("disk_payload_bytes", disk.payloadByteCount)
-        all.add("disk_stored_bytes", disk.storedByteCount)
-        all.add(
-            "disk_compression_ratio",
-            ratio: disk.storedByteCount > 0 ? Double(disk.payloadByteCount) / Double(disk.storedByteCount) : 1
-        )
+        all.add("disk_payload_bytes", disk.livePayloadByteCount)
+        all.add("disk_stored_bytes", disk.liveStoredByteCount)
+        all.add("disk_compression_ratio", ratio: disk.compressionRatio)
         all.add("disk_segments", disk.segmentCount)
         all.add("disk_units", disk.unitCount)
         all.add("disk_pinned_bytes", disk.pinnedByteCount)
+        all.add("disk_segments_dropped", disk.segmentsDropped)
+        all.add("disk_table_bytes_written", disk.tableByteCountWritten)
+        all.add("disk_payload_bytes_written", disk.payloadByteCountWritten)
+        all.add("disk_carried_blocks", disk.blocksCarried)
         all.add("disk_evicted", counters.diskEvicted)
         all.add("disk_corrupt", counters.corruptDisk)
     }

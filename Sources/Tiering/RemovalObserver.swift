@@ -64,7 +64,7 @@ final class RemovalObserver: Sendable {
         case .corrupt:
             counters.corruptDisk.add()
             if !isInMemory { departures.record(identity, .corrupt) }
-        default:
+        case .replaced:
             break
         }
     }
