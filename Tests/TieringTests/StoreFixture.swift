@@ -53,7 +53,10 @@ func name(_ number: Int) throws -> BlockKey { try BlockKey(Array("block-\(number
 
 func batch(_ numbers: some Sequence<Int>) throws -> KeyBatch {
     var keys = KeyBatch()
-    for number in numbers { keys.append(try name(number).span) }
+    for number in numbers {
+        let key = try name(number)
+        keys.append(key.span)
+    }
     return keys
 }
 
@@ -63,10 +66,11 @@ extension BlockStore {
     ) throws -> PutResult {
         var options = PutOptions()
         change(&options)
+        let key = try name(number)
         let reservation: Reservation
         do {
-            reservation = try reserve(space, key: try name(number).span, payloadByteCount: bytes.count)
-        } catch let error as CacheError {
+            reservation = try reserve(space, key: key.span, payloadByteCount: bytes.count)
+        } catch {
             return PutResult(refused: error)
         }
         // SAFETY: the reservation owns exactly as many bytes as the array has.
@@ -104,16 +108,23 @@ extension BlockStore {
     }
 
     func isInMemory(_ space: KeySpace, _ number: Int) throws -> Bool {
-        if case .memory = lookup(space, key: try name(number).span) { true } else { false }
+        let key = try name(number)
+        if case .memory = lookup(space, key: key.span) { return true }
+        return false
     }
 
     func expires(_ space: KeySpace, _ number: Int, at unixMilliseconds: UInt64) throws -> Bool {
-        expire(space, key: try name(number).span, at: unixMilliseconds)
+        let key = try name(number)
+        return expire(space, key: key.span, at: unixMilliseconds)
     }
 
-    func why(_ space: KeySpace, _ number: Int) throws -> Explanation { explain(space, key: try name(number).span) }
+    func why(_ space: KeySpace, _ number: Int) throws -> Explanation {
+        let key = try name(number)
+        return explain(space, key: key.span)
+    }
 
     func holds(_ space: KeySpace, _ number: Int, leasing: Bool = false) throws -> Bool {
-        exists(space, key: try name(number).span, takesLease: leasing)
+        let key = try name(number)
+        return exists(space, key: key.span, takesLease: leasing)
     }
 }
