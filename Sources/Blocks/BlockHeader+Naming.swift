@@ -4,7 +4,9 @@ extension BlockHeader {
     /// A quick proof that encoded bytes are the block asked for: it compares, but verifies no checksum.
     ///
     /// - Parameter bytes: at least the header and a key; false when shorter.
-    package static func names(_ identity: BlockIdentity, key: RawSpan, in bytes: UnsafeRawBufferPointer) -> Bool {
+    package static func names(_ identity: BlockIdentity, key: RawSpan, in bytes: UnsafeRawBufferPointer)
+        -> Bool
+    {
         let keyByteCount = key.byteCount
         guard bytes.count >= byteCount + keyByteCount else { return false }
         // SAFETY: all offsets are below the length checked above.

@@ -57,7 +57,9 @@ struct BlockEntry: BitwiseCopyable {
     mutating func occupy(with header: BlockHeader, extent: Extent) {
         identity = header.identity
         payloadChecksum = header.payloadChecksum
-        place = UInt64(truncatingIfNeeded: extent.firstGranule) | UInt64(truncatingIfNeeded: header.keyByteCount) << 38
+        place =
+            UInt64(truncatingIfNeeded: extent.firstGranule) | UInt64(truncatingIfNeeded: header.keyByteCount)
+            << 38
         extentNode = extent.node
         payloadLength = UInt32(truncatingIfNeeded: header.payloadByteCount)
         leaseCount = 0

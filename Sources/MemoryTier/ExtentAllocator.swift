@@ -46,7 +46,9 @@ package struct ExtentAllocator: ~Copyable {
     /// Takes an extent of exactly `granuleCount` granules; `nil` when no free extent is long enough, or, rarely,
     /// when one is that stands behind eight shorter ones of its class.
     package mutating func allocate(granuleCount: Int) -> Extent? {
-        guard granuleCount > 0, granuleCount <= freeGranuleCount, let node = fitting(granuleCount) else { return nil }
+        guard granuleCount > 0, granuleCount <= freeGranuleCount, let node = fitting(granuleCount) else {
+            return nil
+        }
         delist(node)
         split(node, at: granuleCount)
         nodes[Int(node)].isFree = false
@@ -198,7 +200,9 @@ package struct ExtentAllocator: ~Copyable {
 
     private mutating func delist(_ node: UInt32) {
         let record = nodes[Int(node)]
-        if record.nextFree != ExtentNode.none { nodes[Int(record.nextFree)].previousFree = record.previousFree }
+        if record.nextFree != ExtentNode.none {
+            nodes[Int(record.nextFree)].previousFree = record.previousFree
+        }
         if record.previousFree != ExtentNode.none {
             nodes[Int(record.previousFree)].nextFree = record.nextFree
             return

@@ -46,7 +46,8 @@ extension MemoryTier {
         var statistics = MemoryStatistics(figures)
         core.space.withLock { space in
             statistics.freeByteCount = space.allocator.freeGranuleCount * Extent.granuleByteCount
-            statistics.largestFreeByteCount = space.allocator.largestFreeGranuleCount * Extent.granuleByteCount
+            statistics.largestFreeByteCount =
+                space.allocator.largestFreeGranuleCount * Extent.granuleByteCount
             statistics.reservedByteCount = space.reserved.byteCount
             statistics.reservationCount = space.reserved.blockCount
         }

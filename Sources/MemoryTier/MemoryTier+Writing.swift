@@ -16,15 +16,23 @@ extension MemoryTier {
         payloadByteCount: Int
     ) throws(CacheError) -> Reservation {
         guard (1...Limits.keyByteCountMax).contains(key.byteCount) else {
-            throw CacheError(.invalidArgument, "a key has 1 to \(Limits.keyByteCountMax) bytes, not \(key.byteCount)")
+            throw CacheError(
+                .invalidArgument,
+                "a key has 1 to \(Limits.keyByteCountMax) bytes, not \(key.byteCount)"
+            )
         }
-        guard payloadByteCount > 0 else { throw CacheError(.invalidArgument, "a block has at least one byte") }
+        guard payloadByteCount > 0 else {
+            throw CacheError(.invalidArgument, "a block has at least one byte")
+        }
         guard payloadByteCount <= Limits.payloadByteCountMax else {
             throw CacheError(.limitExceeded, "a block has at most \(Limits.payloadByteCountMax) bytes")
         }
         let layout = ExtentLayout(keyByteCount: key.byteCount, payloadByteCount: payloadByteCount)
         guard layout.byteCount <= arena.byteCount else {
-            throw CacheError(.limitExceeded, "\(payloadByteCount) bytes are more than the memory tier has; raise --memory")
+            throw CacheError(
+                .limitExceeded,
+                "\(payloadByteCount) bytes are more than the memory tier has; raise --memory"
+            )
         }
         let extent = try takeExtent(granuleCount: layout.granuleCount)
         return Reservation(

@@ -22,7 +22,14 @@ package final class Reservation: @unchecked Sendable {
     package var payloadByteCount: Int { unsafe payload.count }
 
     /// Owns a granted extent and copies the key behind the header's place.
-    init(_ identity: BlockIdentity, key: RawSpan, layout: ExtentLayout, payloadByteCount: Int, extent: Extent, core: MemoryCore) {
+    init(
+        _ identity: BlockIdentity,
+        key: RawSpan,
+        layout: ExtentLayout,
+        payloadByteCount: Int,
+        extent: Extent,
+        core: MemoryCore
+    ) {
         self.identity = identity
         self.core = core
         self.extent = extent
@@ -33,7 +40,9 @@ package final class Reservation: @unchecked Sendable {
             rebasing: bytes[layout.payloadOffset..<(layout.payloadOffset + payloadByteCount)]
         )
         unsafe key.withUnsafeBytes { source in
-            unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[BlockHeader.byteCount...]).copyMemory(from: source)
+            unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[BlockHeader.byteCount...]).copyMemory(
+                from: source
+            )
         }
     }
 

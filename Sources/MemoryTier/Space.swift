@@ -28,8 +28,11 @@ struct Space: ~Copyable {
     mutating func reserve(granuleCount: Int) -> Grant {
         let byteCount = granuleCount * Extent.granuleByteCount
         let half = allocator.granuleCount / 2 * Extent.granuleByteCount
-        guard reserved.blockCount == 0 || reserved.byteCount + byteCount <= half else { return .tooManyReservations }
-        guard allocator.extentCount < blockCountMax, let extent = allocator.allocate(granuleCount: granuleCount)
+        guard reserved.blockCount == 0 || reserved.byteCount + byteCount <= half else {
+            return .tooManyReservations
+        }
+        guard allocator.extentCount < blockCountMax,
+            let extent = allocator.allocate(granuleCount: granuleCount)
         else { return .full }
         reserved.add(byteCount)
         return .extent(extent)
