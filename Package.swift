@@ -31,6 +31,7 @@ let targets: [Target] = [
     .systemLibrary(name: "CRocksDB", pkgConfig: "rocksdb", providers: [.apt(["librocksdb-dev"])]),
     .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
     .target(name: "CPosix"),
+    .target(name: "CEngineKernels"),
     .target(name: "Blocks", dependencies: rooms("CXXHash") + [crypto], swiftSettings: house),
     // Floor 1: pure.
     .target(name: "Eviction", dependencies: rooms("Blocks"), swiftSettings: house),
@@ -52,7 +53,7 @@ let targets: [Target] = [
         dependencies: rooms("Blocks", "RESP") + [nioCore, nioPosix],
         swiftSettings: house
     ),
-    .target(name: "Engine", dependencies: rooms("Blocks") + [crypto], swiftSettings: house),
+    .target(name: "Engine", dependencies: rooms("Blocks", "CEngineKernels") + [crypto], swiftSettings: house),
     // Floor 5: the one executable.
     .executableTarget(
         name: "larder",
@@ -84,7 +85,9 @@ let targets: [Target] = [
         dependencies: rooms("LarderClient", "Node", "TestSupport") + [nioCore, nioPosix],
         swiftSettings: house
     ),
-    .testTarget(name: "EngineTests", dependencies: rooms("Engine", "TestSupport"), swiftSettings: house),
+    .testTarget(
+        name: "EngineTests", dependencies: rooms("Engine", "Blocks", "TestSupport"), swiftSettings: house
+    ),
     .testTarget(name: "CommandLineTests", dependencies: rooms("larder", "TestSupport"), swiftSettings: house),
 ]
 
