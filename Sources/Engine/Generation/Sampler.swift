@@ -33,7 +33,9 @@ package struct Sampler: Sendable {
 
     private static func likeliest(_ values: [Float]) -> UInt32 {
         var best = 0
-        for (token, value) in values.enumerated() where value > values[best] || values[best].isNaN { best = token }
+        for (token, value) in values.enumerated() where value > values[best] || values[best].isNaN && !value.isNaN {
+            best = token
+        }
         return UInt32(best)
     }
 
