@@ -86,7 +86,10 @@ let targets: [Target] = [
         swiftSettings: house
     ),
     .testTarget(
-        name: "EngineTests", dependencies: rooms("Engine", "Blocks", "TestSupport"), swiftSettings: house
+        name: "EngineTests",
+        dependencies: rooms("Engine", "Blocks", "TestSupport"),
+        exclude: ["Fixtures"],
+        swiftSettings: house
     ),
     .testTarget(name: "CommandLineTests", dependencies: rooms("larder", "TestSupport"), swiftSettings: house),
 ]
