@@ -57,7 +57,7 @@ let targets: [Target] = [
     // Floor 5: the one executable.
     .executableTarget(
         name: "larder",
-        dependencies: rooms("Blocks", "RESP", "Node", "LarderClient", "Engine", "CPosix") + [
+        dependencies: rooms("Blocks", "RESP", "DiskTier", "Node", "LarderClient", "Engine", "CPosix") + [
             .product(name: "ArgumentParser", package: "swift-argument-parser"), logging,
             .product(name: "Yams", package: "Yams"),
             .product(name: "Histogram", package: "hdrhistogram-swift"),
