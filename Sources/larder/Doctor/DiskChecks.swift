@@ -8,14 +8,18 @@ struct DiskSpeed: Hashable, Sendable {
     let syncSeconds: Double
 }
 
-/// Judges the data directory's disk. Pure: the measurements are given.
+/// Judges the data directory's disk.
+///
+/// Pure: the measurements are given.
 enum DiskChecks {
     /// Sequential writes below this, bytes per second, make puts wait.
     static let writeSlowest = 200e6
     /// A sync above this, seconds, makes DURABLE puts wait.
     static let syncSlowest = 0.02
 
-    /// Whether the disk budget fits. `used` is what the directory holds already, which counts as free.
+    /// Whether the disk budget fits.
+    ///
+    /// `used` is what the directory holds already, which counts as free.
     static func space(free: Int, used: Int, budget: Int) -> Finding {
         let available = free + used
         let text = "\(ByteCount(bytes: available)) for blocks, the budget is \(ByteCount(bytes: budget))"

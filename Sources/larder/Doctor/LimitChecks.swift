@@ -1,4 +1,6 @@
-/// Judges the process's limits. Pure: the limits are given; `nil` is unlimited.
+/// Judges the process's limits.
+///
+/// Pure: the limits are given; `nil` is unlimited.
 enum LimitChecks {
     /// Descriptors a node needs beside its connections: tables of the database, listeners, logs.
     static let descriptorsBesideConnections = 1_024

@@ -1,4 +1,6 @@
-/// Judges the machine's memory. Pure: what the kernel's files say is given.
+/// Judges the machine's memory.
+///
+/// Pure: what the kernel's files say is given.
 enum MemoryChecks {
     /// Memory a node may take beside its arena, bytes.
     static let byteCountBesideArena = 256 << 20

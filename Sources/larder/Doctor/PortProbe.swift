@@ -4,7 +4,9 @@
 
 /// Finds out whether an address can be listened on.
 enum PortProbe {
-    /// Binds and lets go; `nil` when that worked, `errno` otherwise. Port 0 always works.
+    /// Binds and lets go.
+    ///
+    /// `nil` when that worked, `errno` otherwise. Port 0 always works.
     static func bindFailure(host: String, port: Int) -> Int32? {
         // SAFETY: the hints are plain values; their pointers stay nil.
         var hints = unsafe addrinfo()

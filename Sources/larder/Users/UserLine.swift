@@ -1,6 +1,8 @@
 internal import Blocks
 
-/// Adds a line to the text of a users file. Pure: the password is hashed already.
+/// Adds a line to the text of a users file.
+///
+/// Pure: the password is hashed already.
 struct UserLine {
     let name: String
     let tenant: Tenant
