@@ -20,6 +20,7 @@ func rooms(_ names: String...) -> [Target.Dependency] {
     names.filter(isThere).map { .target(name: $0) }
 }
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "swift-crypto")
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
@@ -45,7 +46,7 @@ let targets: [Target] = [
     .target(
         name: "Node",
         dependencies: rooms("Blocks", "RESP", "MemoryTier", "DiskTier", "Tiering", "CPosix")
-            + [nioCore, nioPosix, logging, crypto],
+            + [nioCore, nioPosix, logging, crypto, cryptoExtras],
         swiftSettings: house
     ),
     .target(
@@ -57,7 +58,7 @@ let targets: [Target] = [
     // Floor 5: the one executable.
     .executableTarget(
         name: "larder",
-        dependencies: rooms("Blocks", "RESP", "Node", "LarderClient", "Engine", "CPosix") + [
+        dependencies: rooms("Blocks", "RESP", "DiskTier", "Node", "LarderClient", "Engine", "CPosix") + [
             .product(name: "ArgumentParser", package: "swift-argument-parser"), logging,
             .product(name: "Yams", package: "Yams"),
             .product(name: "Histogram", package: "hdrhistogram-swift"),

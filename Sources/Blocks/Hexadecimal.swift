@@ -1,7 +1,7 @@
 /// Bytes as lower-case hexadecimal text, and back.
-enum Hexadecimal {
+package enum Hexadecimal {
     /// Two lower-case digits a byte.
-    static func text(of bytes: [UInt8]) -> String {
+    package static func text(of bytes: [UInt8]) -> String {
         let digits: StaticString = "0123456789abcdef"
         return digits.withUTF8Buffer { digits in
             // SAFETY: a nibble is below 16, the number of digits.
@@ -11,7 +11,7 @@ enum Hexadecimal {
     }
 
     /// The bytes that `text` spells, in either case; `nil` for an odd length or anything but digits.
-    static func bytes(of text: some Collection<UInt8>) -> [UInt8]? {
+    package static func bytes(of text: some Collection<UInt8>) -> [UInt8]? {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.count / 2)
         var high: UInt8?

@@ -1,0 +1,3 @@
+/// Which block goes first: a pure value that knows blocks by their slot only.
+package protocol EvictionPolicy: ~Copyable, Sendable {
+}

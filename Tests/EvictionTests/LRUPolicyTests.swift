@@ -1,0 +1,2 @@
+import Eviction
+import Testing
