@@ -55,6 +55,13 @@ package final class Engine {
         )
     }
 
+    /// Takes the memory for the keys and values of `tokenCount` tokens now, so that no request waits for fresh pages.
+    ///
+    /// - Throws: `.contextExceeded` when that is more than the engine's options allow.
+    package func prepare(tokenCount: Int) throws(EngineError) {
+        try pool.prepare((max(0, tokenCount) + KVPage.tokenCount - 1) / KVPage.tokenCount)
+    }
+
     /// An empty sequence.
     package func makeSequence() -> EngineSequence {
         EngineSequence(self, cache: PagedCache(layout, pool: pool))

@@ -30,6 +30,13 @@ final class PagePool: Sendable {
         return page
     }
 
+    /// Makes pages ahead of time, so that no request pays for fresh memory.
+    func prepare(_ count: Int) throws(EngineError) {
+        var pages: [KVPage] = []
+        defer { giveBack(pages) }
+        for _ in 0..<count { pages.append(try take()) }
+    }
+
     /// Takes pages back.
     func giveBack(_ pages: [KVPage]) {
         state.withLock { $0.free.append(contentsOf: pages) }
