@@ -56,25 +56,6 @@ struct ValueTests {
         #expect(TimeSpan(text)?.description == text)
     }
 
-    @Test(
-        "an address is host and port, or a socket's path",
-        arguments: [
-            ("127.0.0.1:7000", "127.0.0.1:7000"), ("localhost", "localhost:7379"), ("[::1]:80", "[::1]:80"),
-            ("[::1]", "[::1]:7379"), ("unix:/run/l.sock", "unix:/run/l.sock"),
-        ]
-    )
-    func address(text: String, shown: String) {
-        #expect(NodeAddress(text)?.description == shown)
-    }
-
-    @Test(
-        "what is no address is refused",
-        arguments: ["", ":80", "a:b", "a:0", "a:70000", "::1:80", "unix:", "redis://x"]
-    )
-    func noAddress(text: String) {
-        #expect(NodeAddress(text) == nil)
-    }
-
     @Test("a slip gets a suggestion, a stranger none")
     func suggestion() {
         #expect(Suggestion.closest(to: "memroy", among: ["memory", "disk"]) == "memory")

@@ -1,14 +1,14 @@
 internal import ArgumentParser
-internal import RESP
+internal import LarderClient
 
 /// `larder explain KEY...`.
-struct ExplainCommand: ParsableCommand {
+struct ExplainCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "explain",
         abstract: "Say where blocks are, or why they are not there.",
         discussion: """
             For each key: in memory, on disk, or absent because it was never seen, evicted, expired, deleted, \
-            replaced or damaged. A node remembers the reasons of the last removals only.
+            replaced or damaged. A node remembers the reasons of its latest removals only.
 
               larder explain --ns @namespace.json hex:dc918a88
             """
@@ -19,20 +19,17 @@ struct ExplainCommand: ParsableCommand {
     @OptionGroup var keys: KeyOptions
     @OptionGroup var output: OutputOptions
 
-    func run() throws {
+    func run() async throws {
         let keys = try keys.resolve()
-        let connection = try node.connect()
-        let replies = try connection.inBatches(
-            "KV.EXPLAIN",
-            namespace.identifier(connection),
-            keys.map(\.bytes)
-        )
-        guard replies.count == keys.count else {
-            throw CommandFailure(.software, "KV.EXPLAIN gave an unexpected reply")
+        let explanations = try await node.withNode { node in
+            let namespace = try await namespace.resolve(node)
+            var explanations: [String] = []
+            for batch in keys.batches { explanations += try await node.explain(namespace, keys: batch) }
+            return explanations
         }
         let report = Report(
             columns: [.init("key"), .init("explanation")],
-            rows: zip(keys, replies).map { [.text($0.text), .text($1.text ?? "")] }
+            rows: zip(keys, explanations).map { [.text($0.text), .text($1)] }
         )
         try output.print(report)
     }

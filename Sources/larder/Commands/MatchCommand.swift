@@ -1,8 +1,8 @@
 internal import ArgumentParser
-internal import Blocks
+internal import LarderClient
 
 /// `larder match KEY...`.
-struct MatchCommand: ParsableCommand {
+struct MatchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "match",
         abstract: "Say how many leading keys of a prefix a node holds, and in which tier.",
@@ -24,19 +24,16 @@ struct MatchCommand: ParsableCommand {
     var prefetch = false
     @OptionGroup var output: OutputOptions
 
-    func run() throws {
+    func run() async throws {
         let keys = try keys.resolve()
-        let connection = try node.connect()
-        let tiers = try connection.match(
-            namespace.identifier(connection),
-            keys.map(\.bytes),
-            prefetches: prefetch
-        )
+        let tiers = try await node.withNode { node in
+            try await node.tiers(namespace.resolve(node), keys, prefetches: prefetch)
+        }
         let report = Report(
             columns: [.init("key"), .init("held"), .init("tier")],
             rows: keys.enumerated().map { index, key in
                 let isHeld = index < tiers.count
-                return [.text(key.text), .bool(isHeld), isHeld ? .text(tiers[index]) : .absent]
+                return [.text(key.text), .bool(isHeld), isHeld ? .text(tiers[index].rawValue) : .absent]
             }
         )
         try output.print(report)

@@ -1,8 +1,8 @@
 internal import ArgumentParser
-internal import RESP
+internal import LarderClient
 
 /// `larder pin KEY...`.
-struct PinCommand: ParsableCommand {
+struct PinCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "pin",
         abstract: "Keep blocks from being evicted.",
@@ -17,21 +17,26 @@ struct PinCommand: ParsableCommand {
     @OptionGroup var node: NodeOptions
     @OptionGroup var namespace: NamespaceOptions
     @OptionGroup var keys: KeyOptions
-    @Option(
-        help: ArgumentHelp("How long the pin holds; without it, until 'larder unpin'.", valueName: "time")
-    )
+    @Option(help: ArgumentHelp("How long the pin holds; without it, until 'larder unpin'.", valueName: "time"))
     var ttl: TimeSpan?
-    @OptionGroup var output: OutputOptions
 
-    func run() throws {
-        let options = ttl.map { ["TTL", String($0.milliseconds)] } ?? []
-        try PinChange(verb: "KV.PIN", word: "pinned", options: options)
-            .run(node, namespace, keys, output)
+    func run() async throws {
+        let keys = try keys.resolve()
+        let count = try await node.withNode { node in
+            let namespace = try await namespace.resolve(node)
+            var count = 0
+            for batch in keys.batches {
+                count += try await node.pin(namespace, keys: batch, timeToLive: ttl?.duration)
+            }
+            return count
+        }
+        try StandardStreams.output("\(count) of \(keys.count) pinned")
+        guard count == keys.count else { throw ExitCode(ExitStatus.negative.rawValue) }
     }
 }
 
 /// `larder unpin KEY...`.
-struct UnpinCommand: ParsableCommand {
+struct UnpinCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "unpin",
         abstract: "Let pinned blocks be evicted again.",
@@ -45,38 +50,16 @@ struct UnpinCommand: ParsableCommand {
     @OptionGroup var node: NodeOptions
     @OptionGroup var namespace: NamespaceOptions
     @OptionGroup var keys: KeyOptions
-    @OptionGroup var output: OutputOptions
 
-    func run() throws {
-        try PinChange(verb: "KV.UNPIN", word: "unpinned", options: []).run(node, namespace, keys, output)
-    }
-}
-
-/// What pinning and unpinning share: a verb over keys that answers yes or no for each.
-private struct PinChange {
-    let verb: String
-    let word: String
-    let options: [String]
-
-    func run(_ node: NodeOptions, _ namespace: NamespaceOptions, _ keys: KeyOptions, _ output: OutputOptions)
-        throws
-    {
+    func run() async throws {
         let keys = try keys.resolve()
-        let connection = try node.connect()
-        let replies = try connection.inBatches(
-            verb,
-            namespace.identifier(connection),
-            options: options,
-            keys.map(\.bytes)
-        )
-        guard replies.count == keys.count else {
-            throw CommandFailure(.software, "\(verb) gave an unexpected reply")
+        let count = try await node.withNode { node in
+            let namespace = try await namespace.resolve(node)
+            var count = 0
+            for batch in keys.batches { count += try await node.unpin(namespace, keys: batch) }
+            return count
         }
-        let report = Report(
-            columns: [.init("key"), .init(word)],
-            rows: zip(keys, replies).map { [.text($0.text), .bool($1.integer == 1)] }
-        )
-        try output.print(report)
-        guard replies.allSatisfy({ $0.integer == 1 }) else { throw ExitCode(ExitStatus.negative.rawValue) }
+        try StandardStreams.output("\(count) of \(keys.count) unpinned")
+        guard count == keys.count else { throw ExitCode(ExitStatus.negative.rawValue) }
     }
 }

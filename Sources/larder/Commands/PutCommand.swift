@@ -1,9 +1,9 @@
 internal import ArgumentParser
 internal import Blocks
-internal import RESP
+internal import LarderClient
 
 /// `larder put KEY FILE`.
-struct PutCommand: ParsableCommand {
+struct PutCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "put",
         abstract: "Store one block.",
@@ -11,67 +11,54 @@ struct PutCommand: ParsableCommand {
             The payload is the whole FILE, 1 byte to 512 MiB; - is standard input.
 
               larder put --ns @namespace.json hex:dc918a88 block.bin --tokens 16 --durable
-              larder put greeting - <<< hello
+              larder put --ns '{"model":"m"}' first - <<< hello
 
-            Blocks of a namespace are immutable: the same key with the same bytes is 'exists', with other bytes it \
-            is refused. Without --ns the key is a plain Redis key, and a put replaces. --durable answers after the \
-            block is safe on disk. Exits 1 when the block is refused.
+            Blocks are immutable: the same key with the same bytes 'exists', with other bytes it is refused. \
+            --durable answers after the block is safe on disk. Exits 1 when the block is refused.
             """
     )
 
     @OptionGroup var node: NodeOptions
-    @OptionGroup var place: PlaceOptions
+    @OptionGroup var namespace: NamespaceOptions
     @Argument(help: "The key: text, or hex: and hexadecimal digits.")
     var key: BlockKeyArgument
     @Argument(help: "The file with the payload; - is standard input.")
     var file: String
     @Option(help: ArgumentHelp("Time until the block expires; without it, never.", valueName: "time"))
     var ttl: TimeSpan?
-    @Option(
-        help: ArgumentHelp("Tokens whose keys and values the block holds. (with --ns)", valueName: "count")
-    )
-    var tokens: Int?
-    @Flag(help: "Keep the block until it is unpinned or expires. (with --ns)")
+    @Option(help: ArgumentHelp("Tokens whose keys and values the block holds.", valueName: "count"))
+    var tokens = 0
+    @Flag(help: "Keep the block from being evicted.")
     var pin = false
-    @Flag(help: "Answer only when the block is safe on disk. (with --ns)")
+    @Flag(help: "Answer only when the block is safe on disk.")
     var durable = false
 
     func validate() throws {
-        guard place.namespace != nil || (tokens == nil && !pin && !durable) else {
-            throw ValidationError("--tokens, --pin and --durable need --ns.")
-        }
-        guard tokens.map({ (0...Int(UInt32.max)).contains($0) }) ?? true else {
+        guard (0...Int(UInt32.max)).contains(tokens) else {
             throw ValidationError("--tokens is 0 to \(UInt32.max).")
         }
     }
 
-    func run() throws {
+    func run() async throws {
         let payload = try InputFile.bytes(at: file)
         guard (1...Limits.payloadByteCountMax).contains(payload.count) else {
-            throw CommandFailure(.usage, "\(file) has \(payload.count) bytes; a block has 1 to 536870912")
+            throw CommandFailure(
+                .usage, "\(file) has \(payload.count) bytes; a block has 1 to \(Limits.payloadByteCountMax)"
+            )
         }
-        let connection = try node.connect()
-        let outcome = try store(payload, connection)
-        try StandardStreams.output(outcome)
-        guard ["stored", "exists"].contains(outcome) else { throw ExitCode(ExitStatus.negative.rawValue) }
-    }
-
-    private func store(_ payload: [UInt8], _ connection: NodeConnection) throws(CommandFailure) -> String {
-        guard let namespace = try place.identifier(connection) else {
-            let options = ttl.map { ["PX", String($0.milliseconds)] } ?? []
-            _ = try connection.call([Array("SET".utf8), key.bytes, payload] + options.map { Array($0.utf8) })
-            return "stored"
+        let options = StoreOptions(
+            tokenCount: tokens, timeToLive: ttl?.duration, isDurable: durable, isPinned: pin
+        )
+        let outcomes = try await node.withNode { node in
+            try await node.store(
+                namespace.resolve(node), keys: KeyBatch([key.key]), payloads: [payload], options: options
+            )
         }
-        var options: [String] = []
-        if let ttl { options += ["TTL", String(ttl.milliseconds)] }
-        if let tokens { options += ["TOKENS", String(tokens)] }
-        if pin { options.append("PIN") }
-        if durable { options.append("DURABLE") }
-        let head = [Array("KV.PUT".utf8), namespace] + (options + ["BLOCKS", "1"]).map { Array($0.utf8) }
-        let reply = try connection.call(head + [key.bytes, payload])
-        guard let outcome = reply.elements?.first?.text ?? reply.text else {
-            throw CommandFailure(.software, "KV.PUT gave an unexpected reply")
+        switch outcomes.first {
+        case .stored: try StandardStreams.output("stored")
+        case .exists: try StandardStreams.output("exists")
+        case .refused(let reason): throw CommandFailure(.negative, "refused: \(reason)")
+        case nil: throw CommandFailure(.software, "the node did not say what became of the block")
         }
-        return outcome
     }
 }

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Blocks
+internal import LarderClient
 internal import Logging
 internal import NIOCore
 internal import Node
@@ -125,7 +126,7 @@ struct ServeCommand: AsyncParsableCommand {
             "memory": "\(ByteCount(bytes: node.memoryByteCount).exactText)",
         ]
         if let host = addresses.host, let port = addresses.port {
-            fields["address"] = "\(NodeAddress.tcp(host: host, port: port))"
+            fields["address"] = "\(LarderEndpoint.tcp(host: host, port: UInt16(clamping: port)))"
             fields["port"] = "\(port)"
         }
         if let path = addresses.unixPath { fields["unix"] = "\(path)" }

@@ -3,8 +3,8 @@ internal import Blocks
 
 /// A block's key as people type it: text, or `hex:` and hexadecimal digits.
 struct BlockKeyArgument: Hashable, Sendable, ExpressibleByArgument {
-    /// 1 to 512 bytes.
-    let bytes: [UInt8]
+    /// The key.
+    let key: BlockKey
 
     /// Reads a key; `nil` for an empty or too long one, or for broken hexadecimal digits.
     init?(argument: String) {
@@ -18,14 +18,14 @@ struct BlockKeyArgument: Hashable, Sendable, ExpressibleByArgument {
 
     /// Takes bytes; `nil` for none or more than 512.
     init?(bytes: [UInt8]) {
-        guard (1...Limits.keyByteCountMax).contains(bytes.count) else { return nil }
-        self.bytes = bytes
+        guard let key = try? BlockKey(bytes) else { return nil }
+        self.key = key
     }
 
     /// As `init` reads it: text where every byte is a visible ASCII character, hexadecimal otherwise.
     var text: String {
-        let isVisible = bytes.allSatisfy { (0x21...0x7e).contains($0) }
-        let text = String(decoding: bytes, as: UTF8.self)
-        return isVisible && !text.hasPrefix("hex:") ? text : "hex:" + Hexadecimal.text(of: bytes)
+        let isVisible = key.bytes.allSatisfy { (0x21...0x7e).contains($0) }
+        let text = String(decoding: key.bytes, as: UTF8.self)
+        return isVisible && !text.hasPrefix("hex:") ? text : "hex:" + Hexadecimal.text(of: key.bytes)
     }
 }

@@ -1,6 +1,6 @@
 internal import ArgumentParser
 internal import Blocks
-internal import RESP
+internal import LarderClient
 
 /// Which namespace a command works in.
 struct NamespaceOptions: ParsableArguments {
@@ -11,30 +11,50 @@ struct NamespaceOptions: ParsableArguments {
             valueName: "namespace"
         )
     )
-    var namespace: String
+    var namespace: NamespaceArgument
 
-    /// The namespace's identifier; a description is registered with the node first.
-    func identifier(_ connection: NodeConnection) throws(CommandFailure) -> [UInt8] {
-        try NamespaceArgument.identifier(namespace, connection)
+    /// The namespace's name; a description is registered with the node first.
+    func resolve(_ node: LarderAdmin) async throws -> NamespaceID {
+        try await namespace.resolve(node)
     }
 }
 
 /// A namespace as people write it.
-enum NamespaceArgument {
-    /// 64 hexadecimal digits for `text`, which is those, a JSON description, or `@FILE` with one.
-    static func identifier(_ text: String, _ connection: NodeConnection) throws(CommandFailure) -> [UInt8] {
-        if NamespaceID(hexadecimal: text.utf8) != nil { return Array(text.utf8) }
-        let description = text.hasPrefix("@") ? try InputFile.text(at: String(text.dropFirst())) : text
-        guard description.drop(while: \.isWhitespace).first == "{" else {
-            throw CommandFailure(
-                .usage,
-                "--ns takes 64 hexadecimal digits, a JSON object such as '{\"model\":\"m\"}', or @FILE with one"
-            )
+enum NamespaceArgument: ExpressibleByArgument, Sendable {
+    case id(NamespaceID)
+    case description(String)
+    case file(String)
+
+    /// Reads 64 hexadecimal digits, a JSON object, or `@FILE`; `nil` otherwise.
+    init?(argument: String) {
+        if let id = NamespaceID(hexadecimal: argument.utf8) {
+            self = .id(id)
+        } else if argument.hasPrefix("@") {
+            self = .file(String(argument.dropFirst()))
+        } else if argument.drop(while: \.isWhitespace).first == "{" {
+            self = .description(argument)
+        } else {
+            return nil
         }
-        let reply = try connection.call("KV.DESCRIBE", description)
-        guard let identifier = reply.text, NamespaceID(hexadecimal: identifier.utf8) != nil else {
-            throw CommandFailure(.software, "KV.DESCRIBE gave no namespace identifier")
+    }
+
+    /// The name; a description is registered with the node first.
+    func resolve(_ node: LarderAdmin) async throws -> NamespaceID {
+        let text: String
+        switch self {
+        case .id(let id): return id
+        case .description(let description): text = description
+        case .file(let path): text = try InputFile.text(at: path)
         }
-        return Array(identifier.utf8)
+        return try await node.describe(Self.parse(text))
+    }
+
+    /// Reads a description; the failure says what is wrong with it.
+    static func parse(_ text: String) throws(CommandFailure) -> NamespaceDescription {
+        do throws(CacheError) {
+            return try NamespaceDescription(json: Array(text.utf8))
+        } catch {
+            throw CommandFailure(.usage, "the namespace's description: \(error.message)")
+        }
     }
 }

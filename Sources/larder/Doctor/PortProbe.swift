@@ -1,3 +1,5 @@
+internal import LarderClient
+
 #if canImport(Glibc)
     internal import Glibc
 #endif
@@ -30,7 +32,7 @@ enum PortProbe {
 
     /// The verdict on one listener.
     static func judge(_ name: String, host: String, port: Int, failure: Int32?) -> Finding {
-        let place = NodeAddress.tcp(host: host, port: port).description
+        let place = LarderEndpoint.tcp(host: host, port: UInt16(clamping: port)).description
         switch failure {
         case nil: return .ok(name, "\(place) is free")
         case EADDRINUSE:

@@ -1,4 +1,5 @@
-internal import ArgumentParser
+public import ArgumentParser
+public import LarderClient
 
 extension ByteCount: ExpressibleByArgument {
     init?(argument: String) {
@@ -14,8 +15,8 @@ extension TimeSpan: ExpressibleByArgument {
     }
 }
 
-extension NodeAddress: ExpressibleByArgument {
-    init?(argument: String) {
+extension LarderEndpoint: ExpressibleByArgument {
+    public init?(argument: String) {
         self.init(argument)
     }
 }
