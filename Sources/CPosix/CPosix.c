@@ -2,6 +2,7 @@
 #include "CPosix.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -24,6 +25,10 @@ int larder_memfd_create(const char *name, size_t byte_count) {
 
 int larder_populate_write(void *address, size_t byte_count) {
     return madvise(address, byte_count, MADV_POPULATE_WRITE);
+}
+
+int larder_open_flag_direct(void) {
+    return O_DIRECT;
 }
 
 void larder_tame_malloc(void) {
