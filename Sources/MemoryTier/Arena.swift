@@ -56,6 +56,9 @@ package final class Arena: @unchecked Sendable {
 
     private static func refusal(_ call: String, _ byteCount: Int) -> CacheError {
         let reason = unsafe String(cString: strerror(errno))
-        return CacheError(.storageFailure, "\(call) of \(byteCount) bytes for the arena: \(reason); lower --memory")
+        return CacheError(
+            .storageFailure,
+            "\(call) of \(byteCount) bytes for the arena: \(reason); lower --memory"
+        )
     }
 }
