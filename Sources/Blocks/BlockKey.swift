@@ -11,6 +11,11 @@ public struct BlockKey: Hashable, Sendable {
         self.bytes = bytes
     }
 
+    /// Takes bytes whose length is known to be right.
+    init(validated bytes: [UInt8]) {
+        self.bytes = bytes
+    }
+
     /// The key's bytes, borrowed.
     public var span: RawSpan {
         @_lifetime(borrow self) borrowing get { unsafe bytes.span.bytes }
