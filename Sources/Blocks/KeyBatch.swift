@@ -17,14 +17,18 @@ public struct KeyBatch: Sendable, Hashable {
     /// Whether there are none.
     public var isEmpty: Bool { ends.isEmpty }
 
-    /// Adds a key at the end. Its length has been checked: 1 to 512 bytes.
+    /// Adds a key at the end.
+    ///
+    /// The caller has checked its length: 1 to `Limits.keyByteCountMax` bytes.
     public mutating func append(_ key: RawSpan) {
         // SAFETY: the bytes are copied before the call returns.
         unsafe key.withUnsafeBytes { unsafe storage.append(contentsOf: $0) }
         ends.append(storage.count)
     }
 
-    /// The key at `index`, borrowed. Traps outside `0..<count`: a mistake of ours.
+    /// Borrows the key at `index`.
+    ///
+    /// Traps outside `0..<count`: a mistake of ours.
     public subscript(index: Int) -> RawSpan {
         @_lifetime(borrow self) borrowing get {
             let start = index == 0 ? 0 : ends[index - 1]

@@ -10,7 +10,9 @@ public struct NamespaceID: Hashable, Sendable, BitwiseCopyable, CustomStringConv
 
     /// Reads 64 hexadecimal digits of either case; `nil` otherwise.
     public init?(hexadecimal text: some Collection<UInt8>) {
-        guard text.count == 2 * Digest256.byteCount, let bytes = Hexadecimal.bytes(of: text) else { return nil }
+        guard text.count == 2 * Digest256.byteCount, let bytes = Hexadecimal.bytes(of: text) else {
+            return nil
+        }
         self.init(bytes: bytes)
     }
 

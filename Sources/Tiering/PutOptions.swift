@@ -46,3 +46,11 @@ package struct PutResult: Sendable {
 package struct DurabilityTicket: Sendable {
     let handle: BlockHandle
 }
+
+extension PutResult {
+    /// A put that was turned away before its bytes came.
+    package init(refused error: CacheError) {
+        outcome = .refused(error)
+        durability = nil
+    }
+}

@@ -1,2 +1,0 @@
-import MemoryTier
-import Testing
