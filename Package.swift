@@ -32,6 +32,7 @@ let targets: [Target] = [
     .target(name: "CRocksDB", linkerSettings: [.linkedLibrary("rocksdb")]),
     .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
     .target(name: "CPosix"),
+    .target(name: "CEngineKernels"),
     .target(name: "Blocks", dependencies: rooms("CXXHash") + [crypto], swiftSettings: house),
     // Floor 1: pure.
     .target(name: "Eviction", dependencies: rooms("Blocks"), swiftSettings: house),
@@ -53,7 +54,7 @@ let targets: [Target] = [
         dependencies: rooms("Blocks", "RESP") + [nioCore, nioPosix],
         swiftSettings: house
     ),
-    .target(name: "Engine", dependencies: rooms("Blocks") + [crypto], swiftSettings: house),
+    .target(name: "Engine", dependencies: rooms("Blocks", "CEngineKernels") + [crypto], swiftSettings: house),
     // Floor 5: the one executable.
     .executableTarget(
         name: "larder",
@@ -85,7 +86,12 @@ let targets: [Target] = [
         dependencies: rooms("LarderClient", "Node", "TestSupport") + [nioCore, nioPosix],
         swiftSettings: house
     ),
-    .testTarget(name: "EngineTests", dependencies: rooms("Engine", "TestSupport"), swiftSettings: house),
+    .testTarget(
+        name: "EngineTests",
+        dependencies: rooms("Engine", "Blocks", "TestSupport"),
+        exclude: ["Fixtures"],
+        swiftSettings: house
+    ),
     .testTarget(name: "CommandLineTests", dependencies: rooms("larder", "TestSupport"), swiftSettings: house),
 ]
 
