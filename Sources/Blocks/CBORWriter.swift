@@ -1,17 +1,20 @@
 /// Writes the part of CBOR (RFC 8949) that names blocks: integers, bytes, text, arrays of known length and null, each
 /// head in its shortest form, which is what canonical encoders write.
-struct CBORWriter: Sendable {
+package struct CBORWriter: Sendable {
+    /// Starts with nothing written.
+    package init() {}
+
     /// What was written.
-    private(set) var bytes: [UInt8] = []
+    package private(set) var bytes: [UInt8] = []
 
     /// Adds a number that is not negative.
     @inline(__always)
-    mutating func append(unsigned value: UInt64) {
+    package mutating func append(unsigned value: UInt64) {
         appendHead(.unsigned, value)
     }
 
     /// Adds a number of either sign.
-    mutating func append(integer value: Int64) {
+    package mutating func append(integer value: Int64) {
         if value < 0 {
             appendHead(.negative, UInt64(bitPattern: -1 - value))
         } else {
@@ -20,29 +23,30 @@ struct CBORWriter: Sendable {
     }
 
     /// Adds a byte string.
-    mutating func append(bytes value: [UInt8]) {
+    package mutating func append(bytes value: UnsafeRawBufferPointer) {
         appendHead(.bytes, UInt64(value.count))
-        bytes.append(contentsOf: value)
+        // SAFETY: the bytes are copied before the call returns.
+        unsafe bytes.append(contentsOf: value)
     }
 
     /// Adds a text string in UTF-8.
-    mutating func append(text value: String) {
+    package mutating func append(text value: String) {
         appendHead(.text, UInt64(value.utf8.count))
         bytes.append(contentsOf: value.utf8)
     }
 
     /// Begins an array; its `count` items are added next.
-    mutating func beginArray(count: Int) {
+    package mutating func beginArray(count: Int) {
         appendHead(.array, UInt64(count))
     }
 
     /// Adds null.
-    mutating func appendNull() {
+    package mutating func appendNull() {
         bytes.append(0xF6)
     }
 
     /// Forgets what was written and keeps the memory.
-    mutating func removeAll() {
+    package mutating func removeAll() {
         bytes.removeAll(keepingCapacity: true)
     }
 

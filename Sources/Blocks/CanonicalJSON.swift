@@ -9,6 +9,7 @@ package enum CanonicalJSON {
     /// Reads one JSON value.
     ///
     /// - Parameter bytes: UTF-8, at most `Limits.descriptionByteCountMax`; white space is allowed where JSON allows it.
+    /// - Returns: the value.
     /// - Throws: `.invalidArgument` naming the byte offset of the first thing that is not allowed: null, a fraction, an
     ///   integer beyond 2^53 - 1, a name given twice, half a surrogate pair, too deep nesting, bytes after the value.
     package static func parse(_ bytes: [UInt8]) throws(CacheError) -> JSONValue {
@@ -18,6 +19,8 @@ package enum CanonicalJSON {
 
     /// Writes `value` in its canonical form.
     ///
+    /// - Parameter value: any value, however it was built.
+    /// - Returns: the only spelling of the value, in UTF-8.
     /// - Throws: `.invalidArgument` for an integer beyond 2^53 - 1, too deep nesting, or a result beyond
     ///   `Limits.descriptionByteCountMax`.
     package static func serialize(_ value: JSONValue) throws(CacheError) -> [UInt8] {

@@ -28,14 +28,20 @@ struct CanonicalJSONSerializer {
             append(text)
         case .integer(let integer):
             guard (-CanonicalJSON.integerMax...CanonicalJSON.integerMax).contains(integer) else {
-                throw CacheError(.invalidArgument, "the integer \(integer) is beyond 2^53 - 1; write it as a string")
+                throw CacheError(
+                    .invalidArgument,
+                    "the integer \(integer) is beyond 2^53 - 1; write it as a string"
+                )
             }
             bytes.append(contentsOf: String(integer).utf8)
         case .boolean(let isTrue):
             bytes.append(contentsOf: (isTrue ? "true" : "false").utf8)
         }
         guard bytes.count <= Limits.descriptionByteCountMax else {
-            throw CacheError(.invalidArgument, "the JSON text is longer than \(Limits.descriptionByteCountMax) bytes")
+            throw CacheError(
+                .invalidArgument,
+                "the JSON text is longer than \(Limits.descriptionByteCountMax) bytes"
+            )
         }
     }
 

@@ -83,14 +83,14 @@ public struct ChainedBlockHasher: Sendable {
     private mutating func beginBlock() {
         writer.removeAll()
         writer.beginArray(count: 3)
-        writer.append(bytes: lastDigest.bytes)
+        lastDigest.append(to: &writer)
         writer.beginArray(count: tokensPerBlock)
         openTokenCount = 0
     }
 
     private mutating func endBlock() -> BlockDigest {
         appendExtraKeys()
-        lastDigest = BlockDigest(hashing: unsafe writer.bytes.span.bytes)
+        lastDigest = BlockDigest(hashing: writer.bytes)
         blockCount += 1
         beginBlock()
         return lastDigest
@@ -103,10 +103,13 @@ public struct ChainedBlockHasher: Sendable {
         while mediaIndex < items.count, items[mediaIndex].tokens.upperBound <= start { mediaIndex += 1 }
         let mediaItems = items[mediaIndex...].prefix { $0.tokens.lowerBound < end }
         let salt = blockCount == 0 && !context.cacheSalt.isEmpty ? context.cacheSalt : nil
-        let embedding = blockCount < context.embeddingDigests.count ? context.embeddingDigests[blockCount] : nil
+        let embeddings = context.embeddingDigests
+        let embedding = blockCount < embeddings.count ? embeddings[blockCount] : nil
 
-        let count =
-            (context.adapter == nil ? 0 : 1) + mediaItems.count + (salt == nil ? 0 : 1) + (embedding == nil ? 0 : 1)
+        var count = mediaItems.count
+        if context.adapter != nil { count += 1 }
+        if salt != nil { count += 1 }
+        if embedding != nil { count += 1 }
         guard count > 0 else { return writer.appendNull() }
         writer.beginArray(count: count)
         if let adapter = context.adapter {
@@ -129,7 +132,7 @@ public struct ChainedBlockHasher: Sendable {
         if let embedding {
             writer.beginArray(count: 2)
             writer.append(text: "prompt_embeds")
-            writer.append(bytes: embedding.bytes)
+            embedding.append(to: &writer)
         }
     }
 }

@@ -121,7 +121,10 @@ public struct NamespaceDescription: Sendable {
             }
         case .integer(let minimum):
             guard case .integer(minimum...) = member.value else {
-                throw CacheError(.invalidArgument, "a namespace's \(member.name) must be an integer from \(minimum)")
+                throw CacheError(
+                    .invalidArgument,
+                    "a namespace's \(member.name) must be an integer from \(minimum) on"
+                )
             }
         case nil:
             return
