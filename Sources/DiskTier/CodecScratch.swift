@@ -2,8 +2,8 @@
 ///
 /// Takes memory when it is first needed: raw blocks need none.
 @safe
-package final class CodecScratch {
-    // SAFETY: each buffer belongs to this object, is made once and freed by deinit.
+package final class CodecScratch: @unchecked Sendable {
+    // SAFETY: handed from thread to thread by a pool, never shared; each buffer belongs to this object, is made once and freed by deinit.
     private var codedBuffer: UnsafeMutableRawBufferPointer?
     private var planesBuffer: UnsafeMutableRawBufferPointer?
 

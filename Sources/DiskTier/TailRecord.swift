@@ -61,7 +61,19 @@ package enum TailRecord: Hashable, Sendable {
         self = record
     }
 
-    /// The record's bytes; `nil` for a block whose key has not its header's length.
+    /// Reads only number and header of a block's record; `nil` for other and for damaged records.
+    package static func block(decoding bytes: RawSpan) -> (number: UInt32, header: BlockHeader)? {
+        var fields = FieldReader(bytes)
+        guard fields.next(UInt8.self) == Kind.block.rawValue else { return nil }
+        let number: UInt32 = fields.next()
+        let rest = bytes.extracting(last: fields.remainingByteCount)
+        guard let header = try? BlockHeader(decoding: rest),
+            rest.byteCount == BlockHeader.byteCount + header.keyByteCount
+        else { return nil }
+        return (number, header)
+    }
+
+    /// The record's bytes. The key of a block must have its header's length.
     package func encoded() -> [UInt8] {
         var fields = FieldWriter()
         switch self {
