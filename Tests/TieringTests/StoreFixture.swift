@@ -94,7 +94,7 @@ extension BlockStore {
                 return outcome
             }
             await withCheckedContinuation { continuation in
-                whenSpaceFrees(within: .milliseconds(200)) { continuation.resume() }
+                whenSpaceFrees { continuation.resume() }
             }
         }
         return try put(space, number, bytes).outcome
