@@ -23,7 +23,7 @@ struct Larder: AsyncParsableCommand {
             """ + ExitStatus.table,
         version: Version.text,
         subcommands: [
-            ServeCommand.self,
+            ServeCommand.self, WorkerCommand.self,
             MatchCommand.self, GetCommand.self, PutCommand.self, DeleteCommand.self, PinCommand.self,
             UnpinCommand.self, ExplainCommand.self, StatsCommand.self, DoctorCommand.self,
             UserCommand.self,
