@@ -159,7 +159,7 @@ struct MemoryTierTests {
 
     @Test("a hold keeps a block like a lease, and stale handles do nothing")
     func holds() throws {
-        let bench = try Workbench()
+        let bench = try Workbench(shardCount: 1)
         try bench.put(1, [1, 2, 3])
         let hold = try #require(bench.tier.retain(Workbench.identity(1)))
         #expect(hold.byteCount == bench.tier.statistics().usedByteCount)
@@ -168,12 +168,16 @@ struct MemoryTierTests {
         bench.tier.release(hold.handle)
         #expect(bench.tier.statistics().leasedBlockCount == 0)
         #expect(bench.tier.evict(untilFreeByteCount: .max) == 1)
-        try bench.put(2, [4])
+        try bench.put(2, [4], isDirty: true)
         let other = try #require(bench.tier.retain(Workbench.identity(2)))
+        // The same place, another occupant.
+        #expect(other.handle.slot == hold.handle.slot)
         bench.tier.release(hold.handle)
         bench.tier.markClean(hold.handle)
         bench.tier.touch([hold.handle])
+        #expect(bench.tier.lease(hold.handle) == nil)
         #expect(bench.tier.statistics().leasedBlockCount == 1)
+        #expect(bench.tier.statistics().dirtyBlockCount == 1)
         bench.tier.release(other.handle)
         #expect(bench.tier.statistics().leasedBlockCount == 0)
     }
