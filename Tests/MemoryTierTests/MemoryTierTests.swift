@@ -246,6 +246,25 @@ struct MemoryTierTests {
         #expect(bench.tier.scan(prefix: nil, cursor: .max, count: 10) { _, _, _, _ in } == 0)
     }
 
+    @Test("the blocks of a prefix are counted, expired ones not")
+    func count() throws {
+        let bench = try Workbench()
+        let other = KeyPrefix(words: SIMD2(21, 22))
+        for number in 0..<2_000 {
+            try bench.put(
+                number,
+                [1],
+                prefix: number % 4 == 0 ? other : Workbench.prefix,
+                expiresIn: number < 100 ? 5 : nil
+            )
+        }
+        #expect(bench.tier.blockCount(prefix: Workbench.prefix) == 1_500)
+        bench.clock.advance(milliseconds: 5)
+        #expect(bench.tier.blockCount(prefix: Workbench.prefix) == 1_425)
+        #expect(bench.tier.blockCount(prefix: other) == 475)
+        #expect(bench.tier.blockCount(prefix: KeyPrefix(words: .zero)) == 0)
+    }
+
     @Test("keys and payloads out of bounds are refused before anything is taken")
     func bounds() throws {
         let bench = try Workbench()
