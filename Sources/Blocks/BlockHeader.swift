@@ -62,12 +62,16 @@ public struct BlockHeader: Hashable, Sendable {
         storedChecksum = payloadChecksum
     }
 
-    /// Decodes and validates a header and the key behind it; `.corruptBlock` when anything is off.
+    /// Decodes and validates a header and the key behind it.
     ///
     /// - Parameter bytes: at least 128 bytes and the key; more may follow.
+    /// - Throws: `.corruptBlock` when anything is off.
     public init(decoding bytes: RawSpan) throws(CacheError) {
         guard bytes.byteCount >= Self.byteCount else {
-            throw CacheError(.corruptBlock, "a block header needs \(Self.byteCount) bytes, got \(bytes.byteCount)")
+            throw CacheError(
+                .corruptBlock,
+                "a block header needs \(Self.byteCount) bytes, got \(bytes.byteCount)"
+            )
         }
         func load<T: FixedWidthInteger & BitwiseCopyable>(_ offset: Int, as type: T.Type) -> T {
             // SAFETY: every offset used below is inside the 128 bytes checked above.
@@ -82,7 +86,8 @@ public struct BlockHeader: Hashable, Sendable {
             throw CacheError(.corruptBlock, "unknown codec or element type")
         }
         let keyByteCount = Int(load(8, as: UInt16.self))
-        guard (1...Limits.keyByteCountMax).contains(keyByteCount), bytes.byteCount - Self.byteCount >= keyByteCount
+        guard (1...Limits.keyByteCountMax).contains(keyByteCount),
+            bytes.byteCount - Self.byteCount >= keyByteCount
         else {
             throw CacheError(.corruptBlock, "key length \(keyByteCount) does not fit")
         }
@@ -95,6 +100,9 @@ public struct BlockHeader: Hashable, Sendable {
         }
         guard Self.checksum(of: bytes, keyByteCount: keyByteCount) == load(120, as: UInt64.self) else {
             throw CacheError(.corruptBlock, "header checksum does not match")
+        }
+        guard codec != .raw || storedByteCount == payloadByteCount else {
+            throw CacheError(.corruptBlock, "a payload stored as it came has another length")
         }
         identity = BlockIdentity(
             prefix: KeyPrefix(words: SIMD2(load(48, as: UInt64.self), load(56, as: UInt64.self))),
@@ -142,13 +150,13 @@ public struct BlockHeader: Hashable, Sendable {
         store(payloadChecksum, at: 80)
         store(storedChecksum, at: 88)
         store(attributes.pinnedUntil, at: 96)
-        for index in 0..<keyByteCount {
-            unsafe destination.storeBytes(
-                of: key.unsafeLoad(fromUncheckedByteOffset: index, as: UInt8.self),
-                toByteOffset: Self.byteCount + index,
-                as: UInt8.self
+        // SAFETY: the key fits behind the header, checked above.
+        unsafe key.withUnsafeBytes { source in
+            unsafe UnsafeMutableRawBufferPointer(rebasing: destination[Self.byteCount...]).copyMemory(
+                from: source
             )
         }
+        // SAFETY: header and key were just written there.
         let written = unsafe UnsafeRawBufferPointer(rebasing: destination[..<(Self.byteCount + keyByteCount)])
         store(Self.checksum(of: unsafe written.bytes, keyByteCount: keyByteCount), at: 120)
     }
@@ -161,14 +169,4 @@ public struct BlockHeader: Hashable, Sendable {
             return unsafe PayloadChecksum.of(key) ^ (fixed &* 0x9e37_79b9_7f4a_7c15)
         }
     }
-}
-
-/// How stored bytes are coded; one byte on disk.
-public enum PayloadCodec: UInt8, Sendable, CaseIterable {
-    /// As the client gave them.
-    case raw = 0
-    /// LZ4 over the payload in pieces.
-    case lz4 = 1
-    /// 16-bit elements split into two byte planes, then LZ4.
-    case lz4Planes = 2
 }

@@ -24,6 +24,19 @@ public enum ElementType: UInt8, Sendable, CaseIterable {
             }
     }
 
+    /// The name that engines use for it and that `init(name:)` reads; "unspecified" for `.unspecified`.
+    public var name: String {
+        switch self {
+        case .unspecified: "unspecified"
+        case .bfloat16: "bfloat16"
+        case .float16: "float16"
+        case .float32: "float32"
+        case .float8e4m3: "float8_e4m3fn"
+        case .float8e5m2: "float8_e5m2"
+        case .int8: "int8"
+        }
+    }
+
     /// Bytes of one element; 1 for `.unspecified`.
     public var byteCount: Int {
         switch self {

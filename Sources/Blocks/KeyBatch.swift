@@ -11,23 +11,38 @@ public struct KeyBatch: Sendable, Hashable {
         for key in keys { append(key.span) }
     }
 
+    /// A batch of the keys of a chain's blocks, without a `BlockKey` for each.
+    public init(_ digests: [BlockDigest]) {
+        storage.reserveCapacity(digests.count * Digest256.byteCount)
+        ends.reserveCapacity(digests.count)
+        for digest in digests {
+            digest.append(to: &storage)
+            ends.append(storage.count)
+        }
+    }
+
     /// Number of keys.
     public var count: Int { ends.count }
 
     /// Whether there are none.
     public var isEmpty: Bool { ends.isEmpty }
 
-    /// Adds a key at the end. Its length has been checked: 1 to 512 bytes.
+    /// Adds a key at the end.
+    ///
+    /// The caller has checked its length: 1 to `Limits.keyByteCountMax` bytes.
     public mutating func append(_ key: RawSpan) {
         // SAFETY: the bytes are copied before the call returns.
         unsafe key.withUnsafeBytes { unsafe storage.append(contentsOf: $0) }
         ends.append(storage.count)
     }
 
-    /// The key at `index`, borrowed. Traps outside `0..<count`: a mistake of ours.
+    /// Borrows the key at `index`.
+    ///
+    /// Traps outside `0..<count`: a mistake of ours.
     public subscript(index: Int) -> RawSpan {
         @_lifetime(borrow self) borrowing get {
             let start = index == 0 ? 0 : ends[index - 1]
+            // SAFETY: bytes have no padding that could be read uninitialized.
             return unsafe storage.span.bytes.extracting(start..<ends[index])
         }
     }

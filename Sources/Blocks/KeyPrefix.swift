@@ -16,8 +16,9 @@ public struct KeyPrefix: Hashable, Sendable, BitwiseCopyable {
     /// HMAC-SHA-256(secret, "larder key prefix 1" 00 tenant-length(u8) tenant namespace(32)).
     public init(secret: NodeSecret, tenant: Tenant, namespace: NamespaceID) {
         var mac = HMAC<SHA256>(key: secret.key)
-        mac.update(data: Array("larder key prefix 1".utf8) + [0, UInt8(truncatingIfNeeded: tenant.name.utf8.count)])
-        mac.update(data: Array(tenant.name.utf8))
+        let name = Array(tenant.name.utf8)
+        mac.update(data: Array("larder key prefix 1".utf8) + [0, UInt8(truncatingIfNeeded: name.count)])
+        mac.update(data: name)
         mac.update(data: namespace.bytes)
         var low: UInt64 = 0
         var high: UInt64 = 0

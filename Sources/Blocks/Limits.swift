@@ -6,6 +6,10 @@ public enum Limits {
     public static let payloadByteCountMax = 512 << 20
     /// Longest canonical namespace description, bytes.
     public static let descriptionByteCountMax = 16 << 10
+    /// Deepest nesting of a namespace description, arrays and objects.
+    public static let descriptionDepthMax = 16
+    /// Most tokens in one block of a hash chain.
+    public static let tokensPerBlockMax = 65_536
     /// Most keys in one batch.
     public static let batchKeyCountMax = 16_384
     /// Most blocks with payload in one batch.

@@ -1,44 +1,38 @@
 /// The name of a namespace: SHA-256 of its canonical JSON description.
-public struct NamespaceID: Hashable, Sendable, CustomStringConvertible {
-    /// 32 bytes.
-    public let bytes: [UInt8]
+public struct NamespaceID: Hashable, Sendable, BitwiseCopyable, CustomStringConvertible {
+    private let digest: Digest256
 
     /// Takes a digest; `nil` unless it has 32 bytes.
     public init?(bytes: [UInt8]) {
-        guard bytes.count == 32 else { return nil }
-        self.bytes = bytes
+        guard let digest = Digest256(bytes: bytes) else { return nil }
+        self.digest = digest
     }
 
-    /// Reads 64 hexadecimal digits; `nil` otherwise.
+    /// Reads 64 hexadecimal digits of either case; `nil` otherwise.
     public init?(hexadecimal text: some Collection<UInt8>) {
-        guard text.count == 64 else { return nil }
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(32)
-        var high: UInt8?
-        for character in text {
-            guard let digit = Self.digit(character) else { return nil }
-            if let first = high {
-                bytes.append(first << 4 | digit)
-                high = nil
-            } else {
-                high = digit
-            }
+        // SAFETY: the buffer outlives the closure, and the digest keeps nothing of it.
+        let contiguous = text.withContiguousStorageIfAvailable { unsafe Digest256(hexadecimal: $0.span) }
+        guard let digest = contiguous ?? Digest256(hexadecimal: Array(text.prefix(65)).span) else {
+            return nil
         }
-        self.bytes = bytes
+        self.digest = digest
     }
+
+    /// The namespace of a canonical JSON description.
+    init(describedBy canonicalBytes: [UInt8]) {
+        digest = Digest256(hashing: canonicalBytes)
+    }
+
+    /// A namespace of the node's own, which no description can name.
+    ///
+    /// The name is hashed behind a zero byte, and no JSON text starts with one.
+    package init(ofReservedName name: String) {
+        self.init(describedBy: [0] + Array(name.utf8))
+    }
+
+    /// The 32 bytes.
+    public var bytes: [UInt8] { digest.bytes }
 
     /// 64 lower-case hexadecimal digits.
-    public var description: String {
-        let digits = Array("0123456789abcdef".utf8)
-        return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
-    }
-
-    private static func digit(_ character: UInt8) -> UInt8? {
-        switch character {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): character - UInt8(ascii: "0")
-        case UInt8(ascii: "a")...UInt8(ascii: "f"): character - UInt8(ascii: "a") + 10
-        case UInt8(ascii: "A")...UInt8(ascii: "F"): character - UInt8(ascii: "A") + 10
-        default: nil
-        }
-    }
+    public var description: String { Hexadecimal.text(of: bytes) }
 }

@@ -1,8 +1,10 @@
-package import Crypto
+internal import Crypto
 
-/// The node's own secret, 32 bytes, kept in its data directory; it keys every prefix. Never printed, never sent.
+/// The node's own secret, 32 bytes, kept in its data directory; it keys every prefix.
+///
+/// Never sent, and never shown: printing, debugging and reflecting a secret say "redacted".
 public struct NodeSecret: Sendable {
-    package let key: SymmetricKey
+    let key: SymmetricKey
 
     /// Bytes of a secret.
     public static let byteCount = 32
@@ -10,7 +12,10 @@ public struct NodeSecret: Sendable {
     /// Takes stored bytes; throws `.invalidArgument` unless there are exactly 32.
     public init(bytes: [UInt8]) throws(CacheError) {
         guard bytes.count == Self.byteCount else {
-            throw CacheError(.invalidArgument, "a node secret has \(Self.byteCount) bytes, not \(bytes.count)")
+            throw CacheError(
+                .invalidArgument,
+                "a node secret has \(Self.byteCount) bytes, not \(bytes.count)"
+            )
         }
         key = SymmetricKey(data: bytes)
     }
@@ -25,5 +30,17 @@ public struct NodeSecret: Sendable {
     }
 
     /// The 32 bytes, to be written to the secret's file and nowhere else.
-    public var bytes: [UInt8] { unsafe key.withUnsafeBytes { unsafe Array($0) } }
+    package var bytes: [UInt8] {
+        // SAFETY: the bytes are copied before the call returns.
+        unsafe key.withUnsafeBytes { unsafe Array($0) }
+    }
+}
+
+extension NodeSecret: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    /// Says that there is a secret, not which.
+    public var description: String { "NodeSecret(redacted)" }
+    /// Says that there is a secret, not which.
+    public var debugDescription: String { description }
+    /// No children.
+    public var customMirror: Mirror { Mirror(self, children: []) }
 }

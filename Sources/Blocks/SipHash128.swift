@@ -1,6 +1,6 @@
-/// SipHash-2-4 with 128-bit output, by J.-P. Aumasson and D. J. Bernstein (https://www.aumasson.jp/siphash/).
+/// SipHash-2-4 with 128-bit output, a keyed pseudo-random function for short inputs.
 ///
-/// A keyed pseudo-random function for short inputs: about ten times faster than SHA-256 on a 36-byte key.
+/// By Jean-Philippe Aumasson and Daniel J. Bernstein (https://www.aumasson.jp/siphash/).
 package enum SipHash128 {
     /// Hashes `bytes` under a 16-byte key given as two little-endian words.
     package static func hash(_ bytes: RawSpan, key: SIMD2<UInt64>) -> SIMD2<UInt64> {
@@ -8,12 +8,15 @@ package enum SipHash128 {
         let byteCount = bytes.byteCount
         var offset = 0
         while offset &+ 8 <= byteCount {
-            state.absorb(unsafe bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt64.self))
+            // SAFETY: the loop's condition leaves eight bytes from `offset` on.
+            let word = unsafe bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt64.self)
+            state.absorb(UInt64(littleEndian: word))
             offset &+= 8
         }
         var last = UInt64(truncatingIfNeeded: byteCount) << 56
         var shift: UInt64 = 0
         while offset < byteCount {
+            // SAFETY: the loop's condition leaves a byte at `offset`.
             last |= UInt64(unsafe bytes.unsafeLoad(fromUncheckedByteOffset: offset, as: UInt8.self)) << shift
             shift &+= 8
             offset &+= 1

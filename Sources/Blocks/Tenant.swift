@@ -1,4 +1,6 @@
-/// Who is asking. Always taken from the authenticated connection, never from a request's fields.
+/// Who is asking.
+///
+/// Always taken from the authenticated connection, never from a request's fields.
 public struct Tenant: Hashable, Sendable, CustomStringConvertible {
     /// The tenant's name: 1 to 64 of `a-z A-Z 0-9 . _ -`.
     public let name: String
@@ -10,9 +12,9 @@ public struct Tenant: Hashable, Sendable, CustomStringConvertible {
     public init(_ name: String) throws(CacheError) {
         let isAllowed = name.utf8.allSatisfy { byte in
             switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
-                true
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"): true
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): true
+            case UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"): true
             default: false
             }
         }

@@ -28,6 +28,10 @@ int larder_populate_write(void *address, size_t byte_count) {
     return madvise(address, byte_count, MADV_POPULATE_WRITE);
 }
 
+int larder_open_flag_direct(void) {
+    return O_DIRECT;
+}
+
 void larder_tame_malloc(void) {
     mallopt(M_ARENA_MAX, 4);
     mallopt(M_MMAP_THRESHOLD, 1 << 20);

@@ -13,6 +13,9 @@ int larder_memfd_create(const char *name, size_t byte_count);
 /// 0, or -1 and errno.
 int larder_populate_write(void *address, size_t byte_count);
 
+/// The flag for open(2) that bypasses the page cache (O_DIRECT).
+int larder_open_flag_direct(void);
+
 /// Keeps the C allocator from holding on to freed memory: few arenas, large blocks by mmap.
 void larder_tame_malloc(void);
 
