@@ -29,7 +29,7 @@ let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let targets: [Target] = [
     // Floor 0: vocabulary, C libraries and tiny shims.
     .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
-    .systemLibrary(name: "CRocksDB", pkgConfig: "rocksdb", providers: [.apt(["librocksdb-dev"])]),
+    .target(name: "CRocksDB", linkerSettings: [.linkedLibrary("rocksdb")]),
     .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
     .target(name: "CPosix"),
     .target(name: "CEngineKernels"),

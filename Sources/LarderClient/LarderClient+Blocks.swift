@@ -15,13 +15,15 @@ extension LarderClient {
         timeToLive: Duration? = nil,
         timeout: Duration? = nil
     ) async -> Int {
-        await link.orMiss(0) { (link) async throws(LarderClientError) in
-            try await link.pin(
+        do {
+            return try await link.pin(
                 namespace,
                 keys: keys,
                 timeToLive: timeToLive,
                 .engine(timeout ?? link.configuration.lookupTimeout)
             )
+        } catch {
+            return link.miss(0, error)
         }
     }
 
@@ -33,8 +35,10 @@ extension LarderClient {
     ///   - timeout: the deadline of this call; `nil` for the configured one.
     /// - Returns: how many of the blocks are held.
     public func unpin(_ namespace: NamespaceID, keys: KeyBatch, timeout: Duration? = nil) async -> Int {
-        await link.orMiss(0) { (link) async throws(LarderClientError) in
-            try await link.unpin(namespace, keys: keys, .engine(timeout ?? link.configuration.lookupTimeout))
+        do {
+            return try await link.unpin(namespace, keys: keys, .engine(timeout ?? link.configuration.lookupTimeout))
+        } catch {
+            return link.miss(0, error)
         }
     }
 
@@ -46,8 +50,10 @@ extension LarderClient {
     ///   - timeout: the deadline of this call; `nil` for the configured one.
     /// - Returns: how many blocks are on their way.
     public func prefetch(_ namespace: NamespaceID, keys: KeyBatch, timeout: Duration? = nil) async -> Int {
-        await link.orMiss(0) { (link) async throws(LarderClientError) in
-            try await link.prefetch(namespace, keys: keys, .engine(timeout ?? link.configuration.lookupTimeout))
+        do {
+            return try await link.prefetch(namespace, keys: keys, .engine(timeout ?? link.configuration.lookupTimeout))
+        } catch {
+            return link.miss(0, error)
         }
     }
 
@@ -59,8 +65,10 @@ extension LarderClient {
     ///   - timeout: the deadline of this call; `nil` for the configured one.
     /// - Returns: how many there were.
     public func delete(_ namespace: NamespaceID, keys: KeyBatch, timeout: Duration? = nil) async -> Int {
-        await link.orMiss(0) { (link) async throws(LarderClientError) in
-            try await link.delete(namespace, keys: keys, .engine(timeout ?? link.configuration.lookupTimeout))
+        do {
+            return try await link.delete(namespace, keys: keys, .engine(timeout ?? link.configuration.lookupTimeout))
+        } catch {
+            return link.miss(0, error)
         }
     }
 }

@@ -36,14 +36,16 @@ extension LarderClient {
         into sink: any PayloadSink,
         timeout: Duration? = nil
     ) async -> LoadResult {
-        await link.orMiss(.none(count: keys.count)) { (link) async throws(LarderClientError) in
-            try await link.load(
+        do {
+            return try await link.load(
                 namespace,
                 keys: keys,
                 lease: lease,
                 into: sink,
                 .engine(timeout ?? link.configuration.loadTimeout)
             )
+        } catch {
+            return link.miss(.none(count: keys.count), error)
         }
     }
 
@@ -64,16 +66,17 @@ extension LarderClient {
         timeout: Duration? = nil
     ) async -> [StoreOutcome] {
         let lent = unsafe LentPayloads(payloads)
-        return await link.orElse { (link) async throws(LarderClientError) in
-            try await link.store(
+        do {
+            return try await link.store(
                 namespace,
                 keys: keys,
                 payloads: lent,
                 options,
                 .engine(timeout ?? link.configuration.storeTimeout)
             )
-        } failed: { error in
-            Array(repeating: .refused(error.code.description), count: keys.count)
+        } catch {
+            link.count(error)
+            return Array(repeating: .refused(error.code.description), count: keys.count)
         }
     }
 }

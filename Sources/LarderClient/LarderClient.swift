@@ -54,14 +54,16 @@ public final class LarderClient: Sendable {
         prefetches: Bool = false,
         timeout: Duration? = nil
     ) async -> PrefixMatch {
-        await link.orMiss(.none) { (link) async throws(LarderClientError) in
-            try await link.match(
+        do {
+            return try await link.match(
                 namespace,
                 keys: keys,
                 lease: lease,
                 prefetches: prefetches,
                 .engine(timeout ?? link.configuration.lookupTimeout)
             )
+        } catch {
+            return link.miss(.none, error)
         }
     }
 
@@ -73,8 +75,10 @@ public final class LarderClient: Sendable {
     /// - Returns: whether the node knew the lease.
     @discardableResult
     public func release(lease: UInt64, timeout: Duration? = nil) async -> Bool {
-        await link.orMiss(false) { (link) async throws(LarderClientError) in
-            try await link.release(lease: lease, .engine(timeout ?? link.configuration.lookupTimeout))
+        do {
+            return try await link.release(lease: lease, .engine(timeout ?? link.configuration.lookupTimeout))
+        } catch {
+            return link.miss(false, error)
         }
     }
 
@@ -83,9 +87,11 @@ public final class LarderClient: Sendable {
     /// - Parameter timeout: the deadline of this call; `nil` for the configured one.
     /// - Returns: `false` also when the breaker is open.
     public func ping(timeout: Duration? = nil) async -> Bool {
-        await link.orMiss(false) { (link) async throws(LarderClientError) in
+        do {
             try await link.ping(.engine(timeout ?? link.configuration.lookupTimeout))
             return true
+        } catch {
+            return link.miss(false, error)
         }
     }
 

@@ -3,7 +3,8 @@ internal import RESP
 
 extension NodeLink {
     func ping(_ effort: CallEffort) async throws(LarderClientError) {
-        _ = try await ask(Self.request("PING"), effort)
+        let reply = try await ask(Self.request("PING"), effort)
+        guard reply.text == "PONG" else { throw Self.unexpected("PING", reply) }
     }
 
     func describe(
@@ -40,15 +41,14 @@ extension NodeLink {
 
     /// Reads `[matched, lease or nothing, tiers]`.
     static func match(_ reply: Reply, keyCount: Int) throws(LarderClientError) -> PrefixMatch {
-        guard let parts = reply.elements, parts.count >= 2, let matched = parts[0].integer,
-            matched >= 0, matched <= keyCount
+        guard let parts = reply.elements, parts.count == 3,
+            let matched = parts[0].integer, matched >= 0, matched <= keyCount,
+            let names = parts[2].elements, names.count == matched
         else { throw unexpected("KV.MATCH", reply) }
-        let names = parts.count > 2 ? parts[2].elements ?? [] : []
-        let tiers = (0..<Int(matched)).map { index in
-            names.indices.contains(index)
-                ? names[index].text.flatMap(PrefixMatch.Tier.init(rawValue:)) ?? .other : .other
-        }
-        return PrefixMatch(tiers: tiers, leaseID: parts[1].integer.flatMap { UInt64(exactly: $0) })
+        let leaseID = parts[1].integer.flatMap { UInt64(exactly: $0) }
+        guard leaseID != nil || parts[1] == .null else { throw unexpected("KV.MATCH", reply) }
+        let tiers = names.map { name in name.text.flatMap(PrefixMatch.Tier.init(rawValue:)) ?? .other }
+        return PrefixMatch(tiers: tiers, leaseID: leaseID)
     }
 
     func release(lease: UInt64, _ effort: CallEffort) async throws(LarderClientError) -> Bool {
@@ -118,15 +118,18 @@ extension NodeLink {
     ) async throws(LarderClientError) -> Int {
         var count = 0
         for reply in try await askInBatches(name, namespace, options, keys, effort) {
-            if let number = reply.integer {
-                count += Int(clamping: number)
-            } else if let elements = reply.elements {
-                count += elements.count { $0.integer.map { $0 > 0 } ?? ($0.text == "OK") }
-            } else {
+            guard let part = Self.count(reply), (0...keys.count - count).contains(part) else {
                 throw Self.unexpected(name, reply)
             }
+            count += part
         }
         return count
+    }
+
+    private static func count(_ reply: Reply) -> Int? {
+        guard let elements = reply.elements else { return reply.integer.map { Int(clamping: $0) } }
+        let flags = elements.map(\.integer)
+        return flags.allSatisfy { $0 == 0 || $0 == 1 } ? flags.count { $0 == 1 } : nil
     }
 
     private func askInBatches(

@@ -1,4 +1,6 @@
-/// A moment's figures of the memory tier. Bytes are those of extents: header, key, payload and padding.
+/// A moment's figures of the memory tier.
+///
+/// Bytes are those of extents: header, key, payload and padding.
 package struct MemoryStatistics: Sendable, Hashable {
     /// Bytes of the arena.
     package var arenaByteCount = 0
@@ -45,6 +47,24 @@ package struct MemoryStatistics: Sendable, Hashable {
 
     /// Figures of nothing.
     package init() {}
+
+    /// The part that shards know.
+    init(_ figures: ShardFigures) {
+        blockCount = figures.linked.blockCount
+        blockByteCount = figures.linked.byteCount
+        payloadByteCount = figures.payloadByteCount
+        dirtyBlockCount = figures.dirty.blockCount
+        dirtyByteCount = figures.dirty.byteCount
+        pinnedBlockCount = figures.pinned.blockCount
+        pinnedByteCount = figures.pinned.byteCount
+        leasedBlockCount = figures.leased.blockCount
+        leasedByteCount = figures.leased.byteCount
+        departingBlockCount = figures.departing.blockCount
+        departingByteCount = figures.departing.byteCount
+        storedBlockTotal = figures.storedBlockTotal
+        removedBlockTotals = figures.removed.map { UInt64($0.blockCount) }
+        removedByteTotals = figures.removed.map { UInt64($0.byteCount) }
+    }
 
     /// Blocks removed since the start for `reason`.
     package func removedBlockTotal(_ reason: RemovalReason) -> UInt64 { removedBlockTotals[reason.rawValue] }

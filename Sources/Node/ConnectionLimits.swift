@@ -28,6 +28,8 @@ package struct ConnectionLimits: Sendable, Hashable {
     package var frameGrace: Duration = .seconds(1)
     /// N4: least bytes per second at which a request must arrive after the grace.
     package var frameBytesPerSecondMin = 64 << 10
+    /// N4: longest pause that a sender can earn by having sent faster than the least rate.
+    package var frameCreditMax: Duration = .seconds(10)
     /// N5: time without progress after which a client that does not read its replies is cut.
     package var slowReaderTimeout: Duration = .seconds(10)
     /// Most failed AUTH attempts of one connection.

@@ -12,10 +12,16 @@ package struct NodeConfiguration: Sendable {
     package var dataDirectory: String?
     /// Bytes of the memory tier's arena.
     package var memoryByteCount = 2 << 30
+    /// Most blocks in memory; the index takes about 160 bytes for each.
+    package var memoryBlockCountMax = 500_000
+    /// Most blocks on disk; the index takes about 110 bytes for each.
+    package var diskBlockCountMax = 1_000_000
     /// Bytes the disk tier may take; 0 is no disk tier.
     package var diskByteCount = 10 << 30
     /// Who may connect; `nil` is everybody, as tenant `default`, on loopback and Unix sockets only.
     package var users: UserFile?
+    /// Time that `drainAndStop` gives connections to finish what they have begun.
+    package var connectionDrainTimeout: Duration = .seconds(5)
     /// Time that `drainAndStop` may take to write what is in memory to disk.
     package var drainTimeout: Duration = .seconds(30)
     /// What connections may do.

@@ -32,7 +32,14 @@ package struct RequestArguments: Sendable {
 
     /// The length in bytes when the argument at `index` was announced as a payload, `nil` when it was collected.
     package func payloadByteCount(at index: Int) -> Int? {
-        payloads.first { $0.index == index }?.byteCount
+        // They come in order: half the rest goes at each step.
+        var low = 0
+        var high = payloads.count
+        while low < high {
+            let middle = (low + high) / 2
+            if payloads[middle].index < index { low = middle + 1 } else { high = middle }
+        }
+        return low < payloads.count && payloads[low].index == index ? payloads[low].byteCount : nil
     }
 
     /// The length in bytes of the argument at `index`, collected or not.

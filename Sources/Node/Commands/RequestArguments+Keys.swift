@@ -1,0 +1,23 @@
+internal import Blocks
+internal import RESP
+
+extension RequestArguments {
+    /// The argument at `index` as a key, borrowed; see `isKey(at:)`.
+    @_lifetime(borrow self)
+    func key(at index: Int) -> RawSpan {
+        // Bytes are bytes: the view is only called unsafe for element types with invalid patterns.
+        unsafe self[index].bytes
+    }
+
+    /// Whether the argument at `index` can name a block: collected, 1 to 512 bytes.
+    func isKey(at index: Int) -> Bool {
+        payloadByteCount(at: index) == nil && (1...Limits.keyByteCountMax).contains(self[index].count)
+    }
+
+    /// The arguments of `indices` as one batch of keys; those that can be no key are left out.
+    func keys(at indices: some Sequence<Int>) -> KeyBatch {
+        var batch = KeyBatch()
+        for index in indices where isKey(at: index) { batch.append(key(at: index)) }
+        return batch
+    }
+}

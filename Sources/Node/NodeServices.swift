@@ -1,0 +1,24 @@
+internal import Blocks
+internal import Tiering
+
+/// What every connection of a node shares.
+final class NodeServices: Sendable {
+    let store: BlockStore
+    let configuration: NodeConfiguration
+    let authenticator: Authenticator?
+    let counters = NodeCounters()
+    let connections = ConnectionTable()
+    let paddedNils = PaddedNilTable()
+    let startedAt: UInt64
+    let runID: String
+
+    init(store: BlockStore, configuration: NodeConfiguration) {
+        self.store = store
+        self.configuration = configuration
+        authenticator = configuration.users.map(Authenticator.init)
+        startedAt = store.clock.monotonicNanoseconds()
+        var generator = SystemRandomNumberGenerator()
+        let digits = Array("0123456789abcdef")
+        runID = String((0..<40).map { _ in digits[Int.random(in: 0..<16, using: &generator)] })
+    }
+}

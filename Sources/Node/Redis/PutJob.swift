@@ -1,0 +1,56 @@
+internal import Blocks
+internal import Tiering
+
+/// A KV.PUT under way: what was asked, and what became of each block so far.
+struct PutJob {
+    /// Where the blocks go.
+    let space: KeySpace
+    /// What was asked.
+    let request: BlockRequest
+    /// How each block is put.
+    let options: PutOptions
+    /// What became of the blocks, in order; `nil` for those not reached yet.
+    var outcomes: [PutOutcome?]
+    /// What to wait for when the put is to be durable, by block.
+    var tickets: [(block: Int, ticket: DurabilityTicket)] = []
+
+    init(space: KeySpace, request: BlockRequest, now: UInt64) {
+        self.space = space
+        self.request = request
+        var options = PutOptions()
+        options.tokenCount = request.tokenCount
+        options.isDurable = request.isDurable
+        if let milliseconds = request.timeToLiveMilliseconds {
+            options.timeToLive = .milliseconds(milliseconds)
+        }
+        if request.pins {
+            options.pinnedUntil = request.timeToLiveMilliseconds.map { now &+ UInt64($0) } ?? .max
+        }
+        self.options = options
+        outcomes = Array(repeating: nil, count: request.count)
+    }
+
+    /// Whether the argument at `payloadIndex` is a block's payload.
+    func isBlock(payloadIndex: Int) -> Bool {
+        let offset = payloadIndex - request.first
+        return offset > 0 && !offset.isMultiple(of: 2) && offset / 2 < request.count
+    }
+
+    /// The block whose payload is the argument at `payloadIndex`.
+    func block(payloadIndex: Int) -> Int { (payloadIndex - request.first) / 2 }
+
+    /// The index of a block's key among the arguments; its payload follows.
+    func keyIndex(of block: Int) -> Int { request.first + 2 * block }
+}
+
+extension PutOutcome {
+    /// The outcome as KV.PUT replies it.
+    var replyText: String {
+        switch self {
+        case .stored: "stored"
+        case .exists: "exists"
+        case .conflict: "refused conflict: other bytes are held under this key"
+        case .refused(let error): "refused \(error.code): \(error.message)"
+        }
+    }
+}

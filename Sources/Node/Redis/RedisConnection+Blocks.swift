@@ -1,0 +1,183 @@
+internal import Blocks
+internal import RESP
+internal import Tiering
+
+extension RedisConnection {
+    /// Checks a KV request's form and namespace, then runs it.
+    func withBlocks(_ command: Command, _ body: (RedisConnection, BlockRequest, KeySpace) -> Void) {
+        do {
+            let request = try BlockRequest(command, arguments, limits)
+            try request.check(command, arguments)
+            guard let space = namespaceSpace(at: 1) else { return }
+            body(self, request, space)
+        } catch {
+            fail(error.text)
+        }
+    }
+
+    /// KV.DESCRIBE json
+    func describeNamespace() {
+        guard let user = session.user else { return }
+        do {
+            let description = try NamespaceDescription(json: arguments.bytes(at: 1))
+            let space = try store.space(tenant: user.tenant, description: description)
+            lastSpace = space
+            reply.bulk(space.namespace.description)
+        } catch {
+            fail(error)
+        }
+    }
+
+    /// KV.MATCH: [matched, lease id or nil, [tier of each matched key]]
+    func match(_ request: BlockRequest, _ space: KeySpace) {
+        let match = store.match(
+            space,
+            keys: keys(of: request),
+            lease: request.leaseMilliseconds > 0 ? .milliseconds(request.leaseMilliseconds) : nil,
+            prefetches: request.prefetches,
+            owner: owner
+        )
+        reply.array(3)
+        reply.integer(match.tiers.count)
+        if let id = match.leaseID { reply.integer(Int(clamping: id)) } else { reply.null() }
+        reply.array(match.tiers.count)
+        for tier in match.tiers {
+            switch tier {
+            case .memory: reply.simple("memory")
+            case .disk: reply.simple("disk")
+            }
+        }
+    }
+
+    /// KV.GET: an array of payload or nil, streamed from the arena under leases.
+    func getBlocks(_ request: BlockRequest, _ space: KeySpace) {
+        readMany(request.first..<arguments.count, in: space) { connection, leases in
+            connection.reply.array(leases.count)
+            for lease in leases {
+                if let lease { connection.send(lease) } else { connection.reply.null() }
+            }
+        }
+    }
+
+    /// KV.PIN: 1 or 0 for each key
+    func pin(_ request: BlockRequest, _ space: KeySpace) {
+        let now = store.clock.unixMilliseconds()
+        let until = request.timeToLiveMilliseconds.map { now &+ UInt64($0) } ?? .max
+        replyFlags(store.pin(space, keys: keys(of: request), until: until))
+    }
+
+    /// KV.UNPIN: 1 or 0 for each key
+    func unpin(_ request: BlockRequest, _ space: KeySpace) {
+        replyFlags(store.unpin(space, keys: keys(of: request)))
+    }
+
+    /// KV.PREFETCH: the number of promotions begun
+    func prefetch(_ request: BlockRequest, _ space: KeySpace) {
+        reply.integer(store.prefetch(space, keys: keys(of: request)))
+    }
+
+    /// KV.DEL: the number of blocks deleted
+    func deleteBlocks(_ request: BlockRequest, _ space: KeySpace) {
+        reply.integer(store.delete(space, keys: keys(of: request)))
+    }
+
+    /// KV.EXPLAIN: for each key a word and a sentence
+    func explain(_ request: BlockRequest, _ space: KeySpace) {
+        reply.array(request.count)
+        for index in request.first..<arguments.count {
+            let explanation = store.explain(space, key: arguments.key(at: index))
+            reply.bulk("\(explanation.rawValue): \(explanation.sentence)")
+        }
+    }
+
+    /// KV.RELEASE id
+    func releaseLease() {
+        guard let id = arguments.integer(at: 1), id >= 0 else { return fail(Self.notAnInteger) }
+        reply.integer(store.release(lease: UInt64(id), owner: owner) ? 1 : 0)
+    }
+
+    /// KV.CLEAR ns
+    func clearNamespace() {
+        guard let space = namespaceSpace(at: 1) else { return }
+        reply.integer(store.clear(space))
+    }
+
+    /// KV.STATS [ns]
+    func statistics() {
+        guard arguments.count <= 2 else { return fail(Self.wrongArgumentCount("kv.stats")) }
+        if arguments.count == 2 {
+            guard let space = namespaceSpace(at: 1) else { return }
+            let fields = store.statistics(of: space).fields
+            reply.map(fields.count)
+            for field in fields { replyFigure(field.name, field.value) }
+            return
+        }
+        guard session.user?.may(.admin) == true else {
+            return fail("NOPERM figures of the whole node need the admin scope; KV.STATS ns tells of a namespace")
+        }
+        let fields = store.statistics().fields
+        let own = counters.fields
+        reply.map(fields.count + own.count)
+        for field in fields { replyFigure(field.name, field.value) }
+        for field in own { replyFigure(field.name, .integer(field.value)) }
+    }
+
+    /// KV.HOT ns n: the hottest prefixes, each with hits, tokens and keys
+    func hottest() {
+        guard let space = namespaceSpace(at: 1) else { return }
+        guard let limit = arguments.integer(at: 2), (1...1024).contains(limit) else {
+            return fail("ERR KV.HOT takes 1 to 1024 prefixes")
+        }
+        let prefixes = store.hottestPrefixes(space, limit: limit)
+        reply.array(prefixes.count)
+        for prefix in prefixes {
+            reply.map(3)
+            reply.bulk("hits")
+            reply.integer(prefix.hits)
+            reply.bulk("tokens")
+            reply.integer(prefix.tokenCount)
+            reply.bulk("keys")
+            reply.array(prefix.keys.count)
+            for key in prefix.keys { reply.bulk(bytes: key) }
+        }
+    }
+
+    private func keys(of request: BlockRequest) -> KeyBatch {
+        arguments.keys(at: request.first..<arguments.count)
+    }
+
+    private func replyFlags(_ flags: [Bool]) {
+        reply.array(flags.count)
+        for flag in flags { reply.integer(flag ? 1 : 0) }
+    }
+
+    private func replyFigure(_ name: String, _ value: StatisticValue) {
+        reply.bulk(name)
+        switch value {
+        case .integer(let value): reply.integer(value)
+        case .ratio(let value): reply.double(value)
+        case .text(let value): reply.bulk(value)
+        }
+    }
+
+    static let help = """
+        KV verbs of larder. ns is the 64 hexadecimal digits that KV.DESCRIBE returns.
+        KV.DESCRIBE json                      registers what must be equal for blocks to be interchangeable -> ns
+        KV.MATCH ns [LEASE ms] [PREFETCH] KEYS n key ...
+                                              -> [leading keys held, lease id or nil, [tier of each]]
+        KV.GET ns [LEASE id] KEYS n key ...   -> [payload or nil, ...]
+        KV.PUT ns [TTL ms] [TOKENS n] [PIN] [DURABLE] BLOCKS n key payload ...
+                                              -> [stored | exists | refused reason, ...]
+        KV.RELEASE id                         ends a lease; it also ends by itself and with the connection
+        KV.PIN ns [TTL ms] KEYS n key ...     keeps blocks from eviction -> [1 or 0, ...]
+        KV.UNPIN ns KEYS n key ...            -> [1 or 0, ...]
+        KV.PREFETCH ns KEYS n key ...         brings blocks from disk to memory -> promotions begun
+        KV.DEL ns KEYS n key ...              -> blocks deleted
+        KV.CLEAR ns                           -> blocks deleted
+        KV.EXPLAIN ns KEYS n key ...          -> [why each key is here or not, ...]
+        KV.STATS [ns]                         figures of the node or of a namespace
+        KV.HOT ns n                           the n hottest prefixes: hits, tokens, keys
+        Keys have 1 to 512 bytes, payloads 1 byte to 512 MiB. Blocks are immutable: the first writer wins.
+
+        """
+}

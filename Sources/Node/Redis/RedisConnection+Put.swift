@@ -1,0 +1,114 @@
+internal import Blocks
+internal import MemoryTier
+internal import RESP
+internal import Synchronization
+internal import Tiering
+
+extension RedisConnection {
+    /// The KV.PUT that the arguments so far begin; `nil` when they are wrong, which is answered at the request's end.
+    func beginPut(_ user: User) -> PutJob? {
+        if let put { return put }
+        guard let request = try? BlockRequest(.kvPut, arguments, limits), let space = try? resolveNamespace(at: 1)
+        else { return nil }
+        put = PutJob(space: space, request: request, now: store.clock.unixMilliseconds())
+        return put
+    }
+
+    /// A block's payload is whole: the block becomes visible at once, before the rest of the request has come.
+    func commitBlock(payloadIndex: Int, _ reservation: Reservation) {
+        guard let put else { return }
+        let result = store.commit(reservation, in: put.space, put.options)
+        let block = put.block(payloadIndex: payloadIndex)
+        self.put?.outcomes[block] = result.outcome
+        if let ticket = result.durability { self.put?.tickets.append((block, ticket)) }
+    }
+
+    /// KV.PUT ns [TTL ms] [TOKENS n] [PIN] [DURABLE] BLOCKS n key payload ...
+    func putBlocks() {
+        guard let user = session.user else { return }
+        do {
+            let request = try BlockRequest(.kvPut, arguments, limits)
+            try request.check(.kvPut, arguments)
+        } catch {
+            return fail(error.text)
+        }
+        guard namespaceSpace(at: 1) != nil, beginPut(user) != nil else { return }
+        putRest(from: 0)
+    }
+
+    /// Stores the blocks that came as small arguments, and accounts for those that were dropped.
+    private func putRest(from first: Int) {
+        guard let put else { return }
+        var block = first
+        while block < put.request.count {
+            let current = block
+            block += 1
+            guard self.put?.outcomes[current] == .some(nil) else { continue }
+            var isSuspended = false
+            let keyIndex = put.keyIndex(of: current)
+            withValue(at: keyIndex + 1, key: keyIndex, in: put.space) { connection, result in
+                switch result {
+                case .failure(let error): connection.put?.outcomes[current] = .refused(error)
+                case .success(let reservation): connection.commitBlock(payloadIndex: keyIndex + 1, reservation)
+                }
+                if isSuspended { connection.putRest(from: current + 1) }
+            }
+            isSuspended = phase == .waiting
+            if isSuspended { return }
+        }
+        waitForDurability()
+    }
+
+    private func waitForDurability() {
+        guard let put, !put.tickets.isEmpty else { return replyToPut() }
+        let tickets = put.tickets
+        let completion = later { (connection: RedisConnection, errors: [CacheError?]) in
+            for (ticket, error) in zip(tickets, errors) {
+                if let error { connection.put?.outcomes[ticket.block] = .refused(error) }
+            }
+            connection.replyToPut()
+        }
+        let gathering = DurabilityGathering(count: tickets.count, completion)
+        for (place, ticket) in tickets.enumerated() {
+            store.whenDurable(ticket.ticket) { error in gathering.arrived(error, at: place) }
+        }
+    }
+
+    private func replyToPut() {
+        guard let put else { return }
+        reply.array(put.outcomes.count)
+        for outcome in put.outcomes {
+            switch outcome {
+            case .stored: reply.simple("stored")
+            case .exists: reply.simple("exists")
+            case .conflict, .refused: reply.simple(text: outcome?.replyText ?? "")
+            case nil: reply.simple("refused")
+            }
+        }
+    }
+}
+
+/// Waits for the durability of several blocks.
+private final class DurabilityGathering: Sendable {
+    private struct State {
+        var errors: [CacheError?]
+        var missing: Int
+    }
+
+    private let state: Mutex<State>
+    private let completion: @Sendable ([CacheError?]) -> Void
+
+    init(count: Int, _ completion: @escaping @Sendable ([CacheError?]) -> Void) {
+        state = Mutex(State(errors: Array(repeating: nil, count: count), missing: count))
+        self.completion = completion
+    }
+
+    func arrived(_ error: CacheError?, at place: Int) {
+        let all: [CacheError?]? = state.withLock { state in
+            state.errors[place] = error
+            state.missing -= 1
+            return state.missing == 0 ? state.errors : nil
+        }
+        if let all { completion(all) }
+    }
+}

@@ -1,0 +1,106 @@
+internal import Blocks
+internal import RESP
+internal import Synchronization
+internal import Tiering
+
+extension RedisConnection {
+    /// Checks a whole request as Redis does, in the same order, and runs it.
+    func run() {
+        guard let specification = CommandTable.find(arguments[0]) else { return failUnknown() }
+        guard specification.accepts(argumentCount: arguments.count) else {
+            return fail(Self.wrongArgumentCount(specification.command.rawValue))
+        }
+        if let scope = specification.scope {
+            guard let user = session.user else { return fail("NOAUTH Authentication required.") }
+            guard user.may(scope) else {
+                return fail(
+                    "NOPERM this user has no permissions to run the '\(specification.command.rawValue)' command"
+                )
+            }
+        }
+        note(specification.command)
+        perform(specification.command)
+    }
+
+    /// The error for a number of arguments that cannot be right.
+    static func wrongArgumentCount(_ name: String) -> String {
+        "ERR wrong number of arguments for '\(name)' command"
+    }
+
+    static let notAnInteger = "ERR value is not an integer or out of range"
+    static let syntaxError = "ERR syntax error"
+
+    private func perform(_ command: Command) {
+        switch command {
+        case .hello: hello()
+        case .auth: auth()
+        case .select: select()
+        case .ping: ping()
+        case .echo: echo()
+        case .quit: quit()
+        case .reset: reset()
+        case .client: client()
+        case .command: describeCommands()
+        case .info: info()
+        case .config: config()
+        case .debug: debug()
+        case .memory: memory()
+        case .get: get()
+        case .set: set()
+        case .setex: setWithTime(unit: .seconds)
+        case .psetex: setWithTime(unit: .milliseconds)
+        case .setnx: setIfAbsent()
+        case .mget: getMany()
+        case .mset: setMany()
+        case .strlen: lengthOfValue()
+        case .getrange: getRange()
+        case .exists: exists()
+        case .del, .unlink: delete()
+        case .ttl: timeToLive { remaining, _ in (remaining + 500) / 1000 }
+        case .pttl: timeToLive { remaining, _ in remaining }
+        case .expiretime: timeToLive { _, at in (at + 500) / 1000 }
+        case .pexpiretime: timeToLive { _, at in at }
+        case .expire: expire("expire", unit: .seconds, isAbsolute: false)
+        case .pexpire: expire("pexpire", unit: .milliseconds, isAbsolute: false)
+        case .expireat: expire("expireat", unit: .seconds, isAbsolute: true)
+        case .pexpireat: expire("pexpireat", unit: .milliseconds, isAbsolute: true)
+        case .persist: persist()
+        case .touch: touch()
+        case .type: type()
+        case .scan: scan()
+        case .dbsize: reply.integer(store.blockCount(databaseSpace))
+        case .flushdb: flush([session.database])
+        case .flushall: flush(Array(0..<Self.databaseCount))
+        case .kvDescribe: describeNamespace()
+        case .kvMatch: withBlocks(.kvMatch) { $0.match($1, $2) }
+        case .kvGet: withBlocks(.kvGet) { $0.getBlocks($1, $2) }
+        case .kvPut: putBlocks()
+        case .kvPin: withBlocks(.kvPin) { $0.pin($1, $2) }
+        case .kvUnpin: withBlocks(.kvUnpin) { $0.unpin($1, $2) }
+        case .kvPrefetch: withBlocks(.kvPrefetch) { $0.prefetch($1, $2) }
+        case .kvDel: withBlocks(.kvDel) { $0.deleteBlocks($1, $2) }
+        case .kvExplain: withBlocks(.kvExplain) { $0.explain($1, $2) }
+        case .kvRelease: releaseLease()
+        case .kvClear: clearNamespace()
+        case .kvStats: statistics()
+        case .kvHot: hottest()
+        case .kvHelp: reply.verbatim(Self.help)
+        }
+    }
+
+    private func note(_ command: Command) {
+        let now = store.clock.monotonicNanoseconds()
+        record.state.withLock { state in
+            state.lastCommand = command.rawValue
+            state.lastUsedAt = now
+        }
+    }
+
+    private func failUnknown() {
+        var list = ""
+        for index in 1..<max(1, arguments.count) where list.utf8.count < 128 {
+            list += "'\(arguments.text(at: index).prefix(128 - list.utf8.count))' "
+        }
+        fail("ERR unknown command '\(arguments.text(at: 0).prefix(128))', with args beginning with: \(list)")
+    }
+}

@@ -1,0 +1,129 @@
+internal import Blocks
+internal import MemoryTier
+internal import RESP
+internal import Tiering
+
+extension RedisConnection {
+    /// SET key value [NX | XX] [GET] [EX s | PX ms | EXAT s | PXAT ms | KEEPTTL]
+    func set() {
+        let options: SetOptions
+        do {
+            options = try SetOptions(arguments, from: 3, now: store.clock.unixMilliseconds())
+        } catch {
+            return fail(error.text)
+        }
+        guard options.returnsOld else { return set(options, old: nil) }
+        read(key: 1) { connection, lease in connection.set(options, old: lease) }
+    }
+
+    /// SETEX key seconds value, PSETEX key milliseconds value
+    func setWithTime(unit: TimeUnit) {
+        do {
+            let expiresAt = try SetOptions.expiry(
+                arguments, at: 2, unit: unit, isAbsolute: false, now: store.clock.unixMilliseconds(),
+                command: unit == .seconds ? "setex" : "psetex"
+            )
+            put(value: 3, PutOptions.redis(expiresAt: expiresAt)) { connection, _ in
+                connection.reply.simple("OK")
+            }
+        } catch {
+            fail(error.text)
+        }
+    }
+
+    /// SETNX key value
+    func setIfAbsent() {
+        guard summary(key: 1) == nil else { return reply.integer(0) }
+        var options = PutOptions()
+        options.replaces = false
+        put(value: 2, options) { connection, outcome in connection.reply.integer(outcome == .stored ? 1 : 0) }
+    }
+
+    /// MSET key value [key value ...]
+    func setMany() {
+        guard !arguments.count.isMultiple(of: 2) else { return fail(Self.wrongArgumentCount("mset")) }
+        gather(from: 1, [])
+    }
+
+    /// Takes places for all values before it commits the first: all are set or none.
+    private func gather(from first: Int, _ gathered: [Reservation]) {
+        var gathered = gathered
+        var index = first
+        while index < arguments.count {
+            var isDone = false
+            var isSuspended = false
+            let keyIndex = index
+            withValue(at: keyIndex + 1, key: keyIndex, in: databaseSpace) { connection, result in
+                switch result {
+                case .failure(let error):
+                    connection.fail(error)
+                    isDone = true
+                case .success(let reservation):
+                    gathered.append(reservation)
+                    if isSuspended { connection.gather(from: keyIndex + 2, gathered) }
+                }
+            }
+            isSuspended = phase == .waiting
+            guard !isDone, !isSuspended else { return }
+            index += 2
+        }
+        let space = databaseSpace
+        for reservation in gathered {
+            if case .refused(let error) = store.commit(reservation, in: space, .redis()).outcome {
+                return fail(error)
+            }
+        }
+        reply.simple("OK")
+    }
+
+    private func set(_ options: SetOptions, old: BlockLease?) {
+        let isHeld = options.condition != .always && summary(key: 1) != nil
+        if options.condition == .ifAbsent && isHeld || options.condition == .ifPresent && !isHeld {
+            if let old { send(old) } else { reply.null() }
+            return
+        }
+        var putOptions = PutOptions.redis(expiresAt: options.expiresAt ?? 0)
+        putOptions.keepsTimeToLive = options.keepsTimeToLive
+        putOptions.replaces = options.condition != .ifAbsent
+        put(value: 2, putOptions) { connection, outcome in
+            if options.returnsOld {
+                if let old { connection.send(old) } else { connection.reply.null() }
+            } else if options.condition == .ifAbsent, outcome != .stored {
+                connection.reply.null()
+            } else {
+                connection.reply.simple("OK")
+            }
+        }
+    }
+
+    /// Stores the value at `valueIndex` under key 1 and goes on with the outcome; answers a refusal itself.
+    private func put(
+        value valueIndex: Int,
+        _ options: PutOptions,
+        _ body: @escaping (RedisConnection, PutOutcome) -> Void
+    ) {
+        let space = databaseSpace
+        withValue(at: valueIndex, key: 1, in: space) { connection, result in
+            switch result {
+            case .failure(let error):
+                connection.fail(error)
+            case .success(let reservation):
+                let byteCount = reservation.payloadByteCount
+                let outcome = connection.store.commit(reservation, in: space, options).outcome
+                if case .refused(let error) = outcome { return connection.fail(error) }
+                connection.rememberLength(byteCount, key: 1)
+                body(connection, outcome)
+            }
+        }
+    }
+}
+
+extension PutOptions {
+    /// As Redis's SET: replaces what is there.
+    static func redis(expiresAt: UInt64 = 0) -> PutOptions {
+        var options = PutOptions()
+        options.replaces = true
+        options.expiresAt = expiresAt
+        return options
+    }
+}

@@ -1,0 +1,144 @@
+internal import Blocks
+internal import MemoryTier
+internal import NIOCore
+internal import RESP
+internal import Tiering
+
+extension RedisConnection {
+    /// GET key
+    func get() {
+        read(key: 1) { connection, lease in
+            if let lease {
+                connection.remember(lease, key: 1)
+                connection.send(lease)
+            } else {
+                connection.missed(key: 1)
+            }
+        }
+    }
+
+    /// MGET key [key ...]
+    func getMany() {
+        readMany(1..<arguments.count) { connection, leases in
+            connection.reply.array(leases.count)
+            for lease in leases {
+                if let lease { connection.send(lease) } else { connection.reply.null() }
+            }
+        }
+    }
+
+    /// STRLEN key
+    func lengthOfValue() {
+        reply.integer(summary(key: 1)?.payloadByteCount ?? 0)
+    }
+
+    /// GETRANGE key start end
+    func getRange() {
+        guard let start = arguments.integer(at: 2), let end = arguments.integer(at: 3) else {
+            return fail(Self.notAnInteger)
+        }
+        guard let byteCount = summary(key: 1)?.payloadByteCount,
+            !ByteRange.range(from: start, through: end, of: byteCount).isEmpty
+        else { return reply.bulk("") }
+        read(key: 1) { connection, lease in
+            guard let lease else { return connection.reply.bulk("") }
+            let range = ByteRange.range(from: start, through: end, of: lease.payloadByteCount)
+            if range.isEmpty { connection.reply.bulk("") } else { connection.send(lease, range) }
+        }
+    }
+
+    /// Looks the key up, from disk if need be, and goes on with its lease or `nil`.
+    func read(key index: Int, _ body: @escaping (RedisConnection, BlockLease?) -> Void) {
+        guard arguments.isKey(at: index) else { return body(self, nil) }
+        let space = databaseSpace
+        switch store.lookup(space, key: arguments.key(at: index)) {
+        case .memory(let lease):
+            body(self, lease)
+        case .absent:
+            body(self, nil)
+        case .disk:
+            let completion = later { (connection: RedisConnection, leases: [BlockLease?]) in
+                body(connection, leases.first ?? nil)
+            }
+            store.load(space, keys: arguments.keys(at: CollectionOfOne(index)), completion)
+        }
+    }
+
+    /// Looks keys of the selected database up and goes on with a lease or `nil` for each.
+    private func readMany(_ indices: Range<Int>, _ body: @escaping (RedisConnection, [BlockLease?]) -> Void) {
+        readMany(indices, in: databaseSpace, body)
+    }
+
+    /// Looks keys up, those on disk with one load, and goes on with a lease or `nil` for each.
+    func readMany(
+        _ indices: Range<Int>,
+        in space: KeySpace,
+        _ body: @escaping (RedisConnection, [BlockLease?]) -> Void
+    ) {
+        var leases = [BlockLease?](repeating: nil, count: indices.count)
+        var onDisk: [Int] = []
+        for (place, index) in indices.enumerated() where arguments.isKey(at: index) {
+            switch store.lookup(space, key: arguments.key(at: index)) {
+            case .memory(let lease): leases[place] = lease
+            case .disk: onDisk.append(place)
+            case .absent: break
+            }
+        }
+        guard !onDisk.isEmpty else { return body(self, leases) }
+        let held = leases
+        let places = onDisk
+        let completion = later { (connection: RedisConnection, loaded: [BlockLease?]) in
+            var leases = held
+            for (place, lease) in zip(places, loaded) { leases[place] = lease }
+            body(connection, leases)
+        }
+        store.load(space, keys: arguments.keys(at: places.map { indices.lowerBound + $0 }), completion)
+    }
+
+    /// What is known of a key without reading it.
+    func summary(key index: Int) -> BlockSummary? {
+        guard arguments.isKey(at: index) else { return nil }
+        return store.summary(databaseSpace, key: arguments.key(at: index))?.summary
+    }
+
+    /// Whether the client is of the kind that hangs on a plain nil.
+    private var mayNeedPaddedNil: Bool { !session.saidHello }
+
+    /// Remembers a value's length for the misses of its group.
+    private func remember(_ lease: BlockLease, key index: Int) {
+        rememberLength(lease.payloadByteCount, key: index)
+    }
+
+    /// Remembers a stored value's length for the misses of its group.
+    func rememberLength(_ byteCount: Int, key index: Int) {
+        guard mayNeedPaddedNil, let user = session.user, arguments[index].count >= LMCacheKey.byteCountMin else { return }
+        services.paddedNils.record(
+            arguments.bytes(at: index), tenant: user.tenant, database: session.database, byteCount: byteCount
+        )
+    }
+
+    private func missed(key index: Int) {
+        if mayNeedPaddedNil, let user = session.user, arguments[index].count >= LMCacheKey.byteCountMin,
+            let padded = services.paddedNils.reply(
+                arguments.bytes(at: index), tenant: user.tenant, database: session.database
+            )
+        {
+            counters.paddedNils.add()
+            reply.buffer.writeString(padded)
+        } else {
+            reply.null()
+        }
+    }
+}
+
+/// GETRANGE's arithmetic.
+enum ByteRange {
+    /// The half-open range of bytes that Redis's inclusive, possibly negative bounds mean in a value of `byteCount`.
+    static func range(from start: Int, through end: Int, of byteCount: Int) -> Range<Int> {
+        guard byteCount > 0, !(start < 0 && end < 0 && start > end) else { return 0..<0 }
+        let first = start < 0 ? max(0, byteCount + max(start, -byteCount)) : start
+        let last = end < 0 ? max(0, byteCount + max(end, -byteCount)) : min(end, byteCount - 1)
+        guard first <= last, first < byteCount else { return 0..<0 }
+        return first..<last + 1
+    }
+}

@@ -1,0 +1,326 @@
+internal import Blocks
+internal import MemoryTier
+internal import NIOCore
+internal import RESP
+internal import Tiering
+
+/// One client that speaks RESP: reads requests, runs them one at a time and in order, queues the replies.
+///
+/// While a request waits (for a disk, for space, for durability) nothing further is read, and the next request begins
+/// only while the client takes its replies: pipelining cannot grow memory. Confined to its event loop.
+final class RedisConnection: ConnectionDriver {
+    /// What the connection is doing.
+    enum Phase {
+        /// Reading or running requests.
+        case ready
+        /// A request waits for something; its completion goes on.
+        case waiting
+        /// The last reply is on its way out, or the connection is gone.
+        case closed
+    }
+
+    let services: NodeServices
+    let record: ConnectionRecord
+    var session = Session()
+    var parser: RequestParser
+    var reply = ReplyEncoder()
+    var phase = Phase.ready
+    /// What became of the payloads of the request under way.
+    var fates: [Int: PayloadFate] = [:]
+    /// The payload under way.
+    var intake: PayloadIntake?
+    /// The KV.PUT under way.
+    var put: PutJob?
+    /// The namespace used last, resolved.
+    var lastSpace: KeySpace?
+    var transport: (any ConnectionTransport)?
+
+    private var input = ByteBuffer()
+    private var isDriving = false
+    private var isDraining = false
+    private var hasUnflushed = false
+    private var requestCount: UInt64 = 0
+    private var receivedByteCount: UInt64 = 0
+
+    /// Payloads below this many bytes are copied into the reply: cheaper than a buffer and a lease of their own.
+    static let copiedByteCountMax = 16 << 10
+    /// Reply bytes that are gathered before they are handed to the channel.
+    private static let gatheredByteCount = 64 << 10
+
+    init(services: NodeServices, record: ConnectionRecord) {
+        self.services = services
+        self.record = record
+        parser = RequestParser(limits: services.configuration.limits.request)
+        if services.authenticator == nil { session.user = .anybody }
+        parser.isAuthenticated = session.user != nil
+    }
+
+    var store: BlockStore { services.store }
+    var limits: ConnectionLimits { services.configuration.limits }
+    var counters: NodeCounters { services.counters }
+    var owner: LeaseOwner { LeaseOwner(connectionID: record.id) }
+    var arguments: RequestArguments { parser.arguments }
+
+    // MARK: The shell's side
+
+    var sink: UnsafeMutableRawBufferPointer {
+        guard phase == .ready, parser.payloadRemaining > 0, let intake, input.readableBytes == 0 else {
+            return unsafe UnsafeMutableRawBufferPointer(start: nil, count: 0)
+        }
+        return unsafe intake.remainder
+    }
+
+    var wantsInput: Bool {
+        phase == .ready && input.readableBytes == 0 && (transport?.isWritable ?? false)
+    }
+
+    var progress: ConnectionProgress {
+        ConnectionProgress(
+            isHandshaking: session.user == nil,
+            isReceiving: phase == .ready && parser.isInsideRequest && (transport?.isWritable ?? false),
+            isWorking: phase == .waiting,
+            requestCount: requestCount,
+            receivedByteCount: receivedByteCount
+        )
+    }
+
+    func began(_ transport: any ConnectionTransport) {
+        self.transport = transport
+    }
+
+    func received(_ buffer: ByteBuffer) {
+        guard phase != .closed else { return }
+        receivedByteCount &+= UInt64(clamping: buffer.readableBytes)
+        if input.readableBytes == 0 {
+            input = buffer
+        } else {
+            input.writeImmutableBuffer(buffer)
+        }
+        drive()
+        if input.readableBytes > limits.inputByteCountMax {
+            counters.inputOverflows.add()
+            closeNow()
+        }
+    }
+
+    func receivedInPlace(_ byteCount: Int) {
+        guard phase != .closed else { return }
+        receivedByteCount &+= UInt64(clamping: byteCount)
+        counters.payloadBytesInPlace.add(byteCount)
+        intake?.advance(by: byteCount)
+        parser.payloadAdvanced(by: byteCount)
+    }
+
+    func proceed() {
+        drive()
+    }
+
+    func drain() {
+        isDraining = true
+        drive()
+    }
+
+    func ended() {
+        guard transport != nil else { return }
+        phase = .closed
+        transport = nil
+        intake = nil
+        fates = [:]
+        put = nil
+        input = ByteBuffer()
+        store.releaseAll(owner: owner)
+        services.connections.remove(record.id)
+    }
+
+    // MARK: The main path
+
+    /// Works off the input as far as requests, replies and waiting allow.
+    private func drive() {
+        guard !isDriving, phase != .closed else { return }
+        isDriving = true
+        repeat {
+            while phase == .ready, mayContinue(), step() {}
+            deliver()
+        } while phase == .ready && input.readableBytes > 0 && mayContinue()
+        isDriving = false
+        if input.readableBytes == 0, input.capacity > 0 {
+            transport?.recycle(input)
+            input = ByteBuffer()
+        }
+        transport?.resumeReading()
+    }
+
+    /// Between requests: whether the next one may begin.
+    private func mayContinue() -> Bool {
+        if parser.isInsideRequest { return true }
+        if isDraining {
+            closeAfterReplies()
+            return false
+        }
+        if reply.buffer.readableBytes >= Self.gatheredByteCount { handOver() }
+        return transport?.isWritable ?? false
+    }
+
+    /// One event of the parser; false when it needs more input.
+    private func step() -> Bool {
+        if parser.payloadRemaining > 0, input.readableBytes > 0 { takePayloadFromInput() }
+        do {
+            switch try parser.next(&input) {
+            case .needsMore:
+                return false
+            case .payloadBegins(let index, let byteCount):
+                beginPayload(index, byteCount)
+            case .payloadEnds(let index):
+                endPayload(index)
+            case .request:
+                beginRequest()
+            }
+        } catch {
+            counters.protocolErrors.add()
+            fail(error.message)
+            closeAfterReplies()
+        }
+        return phase == .ready
+    }
+
+    /// The part of a payload that came in the same buffer as its header: the only bytes that are copied on their way in.
+    private func takePayloadFromInput() {
+        let byteCount = min(parser.payloadRemaining, input.readableBytes)
+        if let intake {
+            // SAFETY: the remainder of the reservation has at least `payloadRemaining` bytes.
+            unsafe input.withUnsafeReadableBytes { bytes in
+                unsafe intake.remainder.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<byteCount]))
+            }
+            counters.payloadBytesCopied.add(byteCount)
+        } else {
+            counters.payloadBytesDiscarded.add(byteCount)
+        }
+        intake?.advance(by: byteCount)
+        input.moveReaderIndex(forwardBy: byteCount)
+        parser.payloadAdvanced(by: byteCount)
+    }
+
+    private func beginRequest() {
+        requestCount &+= 1
+        counters.commands.add()
+        if isMuted { handOver() }
+        run()
+        if phase != .waiting { finishRequest() }
+    }
+
+    /// Ends the request under way: its reply is complete.
+    private func finishRequest() {
+        fates.removeAll(keepingCapacity: true)
+        put = nil
+        switch session.replies {
+        case .on: break
+        case .off: reply.buffer.clear()
+        case .skipNext: session.replies = .skip
+        case .skip:
+            reply.buffer.clear()
+            session.replies = .on
+        }
+    }
+
+    // MARK: Waiting
+
+    /// A completion for work of the request under way, to be called from any thread: back on the loop, `body` continues
+    /// the request, which ends there unless `body` waits again.
+    func later<Value: Sendable>(
+        _ body: @escaping (RedisConnection, Value) -> Void
+    ) -> @Sendable (Value) -> Void {
+        hop { connection, value in
+            body(connection, value)
+            if connection.phase != .waiting { connection.finishRequest() }
+        }
+    }
+
+    /// A completion for work that stands in the middle of a request still being received.
+    func laterInside<Value: Sendable>(
+        _ body: @escaping (RedisConnection, Value) -> Void
+    ) -> @Sendable (Value) -> Void {
+        hop(body)
+    }
+
+    private func hop<Value: Sendable>(
+        _ body: @escaping (RedisConnection, Value) -> Void
+    ) -> @Sendable (Value) -> Void {
+        guard let eventLoop = transport?.eventLoop else { return { _ in } }
+        phase = .waiting
+        let bound = NIOLoopBound((connection: self, body: body), eventLoop: eventLoop)
+        return { value in
+            eventLoop.execute {
+                let (connection, body) = bound.value
+                guard connection.phase == .waiting else { return }
+                connection.phase = .ready
+                body(connection, value)
+                connection.drive()
+            }
+        }
+    }
+
+    // MARK: Replies
+
+    /// An error reply, counted.
+    func fail(_ text: String) {
+        counters.errorReplies.add()
+        reply.error(text)
+    }
+
+    /// An error of the store's as a reply.
+    func fail(_ error: CacheError) {
+        fail(error.replyText)
+    }
+
+    /// A bulk string of part of a payload: large ones go out from the arena, without a copy.
+    func send(_ lease: BlockLease, _ range: Range<Int>) {
+        guard !isMuted else { return }
+        guard range.count >= Self.copiedByteCountMax else {
+            // SAFETY: the range was taken from this payload, and the lease is alive.
+            return unsafe reply.bulk(copying: UnsafeRawBufferPointer(rebasing: lease.payload[range]))
+        }
+        reply.bulkHeader(byteCount: range.count)
+        handOver()
+        transport?.send(lease, range)
+        hasUnflushed = true
+        reply.lineEnd()
+    }
+
+    /// A bulk string of a whole payload.
+    func send(_ lease: BlockLease) {
+        send(lease, 0..<lease.payloadByteCount)
+    }
+
+    /// Closes once the replies so far are sent.
+    func closeAfterReplies() {
+        guard phase != .closed else { return }
+        deliver()
+        phase = .closed
+        transport?.close()
+    }
+
+    private func closeNow() {
+        phase = .closed
+        input = ByteBuffer()
+        transport?.close()
+    }
+
+    private var isMuted: Bool {
+        session.replies == .off || session.replies == .skip
+    }
+
+    /// Gives the replies so far to the channel.
+    func handOver() {
+        guard reply.buffer.readableBytes > 0 else { return }
+        transport?.send(reply.buffer)
+        reply.buffer = ByteBuffer()
+        hasUnflushed = true
+    }
+
+    private func deliver() {
+        handOver()
+        guard hasUnflushed else { return }
+        hasUnflushed = false
+        transport?.flush()
+    }
+}

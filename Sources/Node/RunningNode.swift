@@ -1,0 +1,266 @@
+internal import Blocks
+internal import DiskTier
+internal import Glibc
+internal import Logging
+internal import MemoryTier
+internal import NIOCore
+internal import NIOPosix
+internal import Synchronization
+internal import Tiering
+
+/// The parts of a started node, and how they end.
+final class RunningNode: Sendable {
+    let services: NodeServices
+    let addresses: BoundAddresses
+    private let group: MultiThreadedEventLoopGroup
+    private let keepers: [LoopKeeper]
+    private let channels: [any Channel]
+    private let prefault: Prefault
+    private let logger: Logger
+
+    private init(
+        services: NodeServices,
+        addresses: BoundAddresses,
+        group: MultiThreadedEventLoopGroup,
+        keepers: [LoopKeeper],
+        channels: [any Channel],
+        prefault: Prefault,
+        logger: Logger
+    ) {
+        self.services = services
+        self.addresses = addresses
+        self.group = group
+        self.keepers = keepers
+        self.channels = channels
+        self.prefault = prefault
+        self.logger = logger
+    }
+
+    /// Opens everything in order, and closes what was opened when a step fails.
+    static func start(
+        _ configuration: NodeConfiguration,
+        clock: any CacheClock,
+        logger: Logger
+    ) async throws -> RunningNode {
+        var configuration = configuration
+        configuration.limits.connectionCountMax = FileLimit.raise(
+            wanted: configuration.limits.connectionCountMax, logger: logger
+        )
+        let store = try await openStore(configuration, clock: clock, logger: logger)
+        let services = NodeServices(store: store, configuration: configuration)
+        let threadCount = configuration.threadCount > 0 ? configuration.threadCount : System.coreCount
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: threadCount)
+        var keepers: [ObjectIdentifier: LoopKeeper] = [:]
+        for eventLoop in group.makeIterator() {
+            let keeper = LoopKeeper(eventLoop: eventLoop, clock: clock)
+            eventLoop.execute { keeper.start() }
+            keepers[ObjectIdentifier(eventLoop)] = keeper
+        }
+        let listener = Listener(group: group, keepers: keepers, services: services)
+        do {
+            let (addresses, channels) = try await listen(listener, configuration)
+            let prefault = Prefault(store, isWanted: configuration.prefaults, logger: logger)
+            logger.info(
+                "listening",
+                metadata: [
+                    "host": "\(addresses.host ?? "none")", "port": "\(addresses.port ?? 0)",
+                    "unix": "\(addresses.unixPath ?? "none")", "lm_port": "\(addresses.lmPort ?? 0)",
+                    "threads": "\(threadCount)",
+                ]
+            )
+            return RunningNode(
+                services: services, addresses: addresses, group: group, keepers: Array(keepers.values),
+                channels: channels, prefault: prefault, logger: logger
+            )
+        } catch {
+            services.authenticator?.stop()
+            try? await group.shutdownGracefully()
+            await Blocking.run { store.close() }
+            throw error
+        }
+    }
+
+    /// Ends everything in order: listeners, connections, store.
+    func stop() async {
+        logger.info("draining", metadata: ["connections": "\(services.counters.connectionsNow.value)"])
+        for channel in channels { try? await channel.close() }
+        if let path = addresses.unixPath { UnixSocket.remove(path) }
+        for keeper in keepers { keeper.eventLoop.execute { keeper.drain() } }
+        await waitForConnections()
+        services.authenticator?.stop()
+        prefault.stop()
+        let store = services.store
+        let limit = services.configuration.drainTimeout
+        let logger = logger
+        let unwritten = await Blocking.run {
+            store.drain(within: limit) { blockCount, byteCount in
+                logger.info("writing to disk", metadata: ["blocks": "\(blockCount)", "bytes": "\(byteCount)"])
+            }
+        }
+        if unwritten > 0 { logger.warning("blocks were not written in time", metadata: ["blocks": "\(unwritten)"]) }
+        for keeper in keepers { keeper.eventLoop.execute { keeper.stop() } }
+        try? await group.shutdownGracefully()
+        await Blocking.run { store.close() }
+        logger.info("stopped", metadata: ["unwritten_blocks": "\(unwritten)"])
+    }
+
+    /// Gives connections their time to finish, then closes what is left.
+    private func waitForConnections() async {
+        let clock = ContinuousClock()
+        let end = clock.now + services.configuration.connectionDrainTimeout
+        while services.counters.connectionsNow.value > 0, clock.now < end {
+            try? await Task.sleep(for: .milliseconds(20))
+        }
+        for keeper in keepers { keeper.eventLoop.execute { keeper.closeAll() } }
+    }
+
+    private static func openStore(
+        _ configuration: NodeConfiguration,
+        clock: any CacheClock,
+        logger: Logger
+    ) async throws -> BlockStore {
+        let opened = await Blocking.run { () -> Result<BlockStore, CacheError> in
+            do throws(CacheError) {
+                let directory = configuration.dataDirectory
+                let secret = try directory.map(SecretFile.open(in:)) ?? .random()
+                var disk: DiskTierConfiguration?
+                if let directory, configuration.diskByteCount > 0 {
+                    disk = DiskTierConfiguration(
+                        directory: "\(directory)/blocks", byteCountMax: configuration.diskByteCount,
+                        blockCountMax: configuration.diskBlockCountMax
+                    )
+                }
+                var storeConfiguration = StoreConfiguration()
+                storeConfiguration.existsLease = configuration.existsLease
+                return .success(
+                    try BlockStore(
+                        memory: MemoryTierConfiguration(
+                            byteCount: configuration.memoryByteCount,
+                            blockCountMax: configuration.memoryBlockCountMax,
+                            prefaults: configuration.prefaults
+                        ),
+                        disk: disk, secret: secret, directory: directory,
+                        configuration: storeConfiguration, clock: clock
+                    )
+                )
+            } catch {
+                return .failure(error)
+            }
+        }
+        let store = try opened.get()
+        if let report = store.diskOpenReport { log(report, logger) }
+        return store
+    }
+
+    private static func log(_ report: DiskOpenReport, _ logger: Logger) {
+        logger.info(
+            "disk tier open",
+            metadata: [
+                "blocks": "\(report.blockCount)", "bytes": "\(report.byteCount)",
+                "segments": "\(report.segmentCount)", "seconds": "\(report.seconds)",
+            ]
+        )
+        if let path = report.setAsidePath {
+            logger.error(
+                "the disk tier's database could not be opened: it was set aside, and the node starts empty",
+                metadata: ["path": "\(path)", "reason": "\(report.setAsideReason ?? "unknown")"]
+            )
+        }
+        if report.missingDurableUnits > 0 || report.damagedUnits > 0 {
+            logger.error(
+                "the disk lost data that it had confirmed, or damaged it",
+                metadata: [
+                    "missing_units": "\(report.missingDurableUnits)", "damaged_units": "\(report.damagedUnits)",
+                ]
+            )
+        }
+    }
+
+    private static func listen(
+        _ listener: Listener,
+        _ configuration: NodeConfiguration
+    ) async throws -> (BoundAddresses, [any Channel]) {
+        var addresses = BoundAddresses()
+        var channels: [any Channel] = []
+        do {
+            if let port = configuration.port {
+                let host = configuration.host
+                let address = try await Blocking.run {
+                    Result { try SocketAddress.makeAddressResolvingHost(host, port: port) }
+                }
+                .get()
+                if configuration.users == nil { try HostRule.checkWithoutUsers(address) }
+                let channel = try await listener.listen(.redis, at: address)
+                channels.append(channel)
+                addresses.host = channel.localAddress?.ipAddress
+                addresses.port = channel.localAddress?.port
+            }
+            if let port = configuration.lmPort {
+                let channel = try await listener.listen(.lm, at: try SocketAddress(ipAddress: "127.0.0.1", port: port))
+                channels.append(channel)
+                addresses.lmPort = channel.localAddress?.port
+            }
+            if let path = configuration.unixPath {
+                channels.append(try await listener.listen(.redis, on: try UnixSocket.listen(at: path)))
+                addresses.unixPath = path
+            }
+            return (addresses, channels)
+        } catch {
+            for channel in channels { try? await channel.close() }
+            throw error
+        }
+    }
+}
+
+/// Calls that block, on threads that may.
+enum Blocking {
+    /// Runs `body` on a thread of the shared pool for blocking work.
+    static func run<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value {
+        await withCheckedContinuation { continuation in
+            NIOThreadPool.singleton.submit { _ in continuation.resume(returning: body()) }
+        }
+    }
+}
+
+/// Claims the arena's pages in the background while the node serves already.
+private final class Prefault: Sendable {
+    private let isStopped = Atomic(false)
+
+    init(_ store: BlockStore, isWanted: Bool, logger: Logger) {
+        guard isWanted else { return }
+        NIOThreadPool.singleton.submit { [self] _ in
+            store.prefault { _ in !isStopped.load(ordering: .relaxed) }
+            logger.debug("arena claimed")
+        }
+    }
+
+    func stop() {
+        isStopped.store(true, ordering: .relaxed)
+    }
+}
+
+/// The process's limit of open files.
+private enum FileLimit {
+    /// Descriptors that the store, the listeners and the libraries take.
+    private static let reserved = 512
+
+    /// Raises the limit as far as it goes and returns how many connections fit.
+    static func raise(wanted: Int, logger: Logger) -> Int {
+        var limit = rlimit()
+        // SAFETY: both calls read or write the one value they are given.
+        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return wanted }
+        if limit.rlim_cur < limit.rlim_max {
+            limit.rlim_cur = limit.rlim_max
+            unsafe _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+            unsafe _ = getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        }
+        let fitting = max(16, Int(clamping: limit.rlim_cur) - reserved)
+        if fitting < wanted {
+            logger.warning(
+                "fewer connections than configured: raise the limit of open files (ulimit -n)",
+                metadata: ["connections": "\(fitting)", "wanted": "\(wanted)"]
+            )
+        }
+        return min(wanted, fitting)
+    }
+}

@@ -1,0 +1,74 @@
+internal import Crypto
+internal import NIOPosix
+internal import Synchronization
+
+/// Checks passwords, on a thread of its own because that is slow on purpose.
+///
+/// A password that was right once is known again by a keyed digest under a key of this process, so that a pool of
+/// connections does not hash its password once each.
+final class Authenticator: Sendable {
+    /// What an attempt came to.
+    enum Outcome: Sendable {
+        case accepted(User)
+        case refused
+        /// Too many attempts wait for the thread.
+        case overloaded
+    }
+
+    private struct State {
+        var knownDigests: [String: [UInt8]] = [:]
+        var waitingCount = 0
+    }
+
+    private let users: [String: User]
+    private let processKey = SymmetricKey(size: .bits256)
+    private let decoy: PasswordHash?
+    private let pool = NIOThreadPool(numberOfThreads: 1)
+    private let state = Mutex(State())
+
+    /// Most attempts that wait for the thread.
+    static let waitingCountMax = 512
+
+    init(_ file: UserFile) {
+        users = file.users
+        // Unknown names take as long as known ones.
+        decoy = try? PasswordHash(password: "nobody's")
+        pool.start()
+    }
+
+    /// Checks a name and password; `completion` is called once, here or on the checking thread.
+    func check(_ name: String, _ password: String, _ completion: @escaping @Sendable (Outcome) -> Void) {
+        let user = users[name]
+        let digest = digest(name, password)
+        let isKnown = state.withLock { state in
+            state.knownDigests[name].map { ConstantTime.areEqual($0, digest) } ?? false
+        }
+        if isKnown, let user { return completion(.accepted(user)) }
+        let mayWait = state.withLock { state in
+            guard state.waitingCount < Self.waitingCountMax else { return false }
+            state.waitingCount += 1
+            return true
+        }
+        guard mayWait else { return completion(.overloaded) }
+        pool.submit { [self] itemState in
+            let isRight = itemState == .active && ((user?.password ?? decoy)?.verify(password) ?? false)
+            state.withLock { state in
+                state.waitingCount -= 1
+                if isRight, user != nil { state.knownDigests[name] = digest }
+            }
+            if isRight, let user { completion(.accepted(user)) } else { completion(.refused) }
+        }
+    }
+
+    /// Ends the thread; attempts that wait are refused.
+    func stop() {
+        pool.shutdownGracefully { _ in }
+    }
+
+    private func digest(_ name: String, _ password: String) -> [UInt8] {
+        var mac = HMAC<SHA256>(key: processKey)
+        mac.update(data: Array(name.utf8) + [0])
+        mac.update(data: Array(password.utf8))
+        return Array(mac.finalize())
+    }
+}

@@ -1,0 +1,21 @@
+package import Blocks
+
+/// One user of a node.
+package struct User: Sendable, Hashable {
+    /// The name given to AUTH.
+    package let name: String
+    /// Whose blocks the user sees.
+    package let tenant: Tenant
+    /// What the user may do.
+    package let scopes: Set<Scope>
+    /// The password's hash.
+    let password: PasswordHash?
+
+    /// Who everybody is on a node without users.
+    static let anybody = User(name: "default", tenant: .default, scopes: Set(Scope.allCases), password: nil)
+
+    /// Whether the user may do what needs `scope`.
+    func may(_ scope: Scope) -> Bool {
+        scope == .connect || scopes.contains(scope)
+    }
+}

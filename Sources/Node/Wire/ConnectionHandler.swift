@@ -1,0 +1,171 @@
+internal import MemoryTier
+internal import NIOCore
+
+/// The thin shell around a driver: moves bytes between NIO and the driver, and cuts what the watch condemns.
+final class ConnectionHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private let driver: any ConnectionDriver
+    private let keeper: LoopKeeper
+    private let allocator: ArenaReceiveAllocator
+    private let counters: NodeCounters
+    private var context: ChannelHandlerContext?
+    private var watch: ConnectionWatch
+    private var isReadPending = false
+    private var isClosing = false
+    private var queuedByteCount: UInt64 = 0
+
+    init(
+        driver: any ConnectionDriver,
+        keeper: LoopKeeper,
+        allocator: ArenaReceiveAllocator,
+        limits: ConnectionLimits,
+        counters: NodeCounters
+    ) {
+        self.driver = driver
+        self.keeper = keeper
+        self.allocator = allocator
+        self.counters = counters
+        watch = ConnectionWatch(limits: limits)
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        if context.channel.isActive { begin() }
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        begin()
+        context.fireChannelActive()
+    }
+
+    private func begin() {
+        keeper.add(self)
+        driver.began(self)
+        resumeReading()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let buffer = unwrapInboundIn(data)
+        counters.receivedBytes.add(buffer.readableBytes)
+        if allocator.isInPlace(buffer) {
+            driver.receivedInPlace(buffer.readableBytes)
+        } else {
+            driver.received(buffer)
+        }
+        unsafe allocator.sink = driver.sink
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        isReadPending = false
+        driver.proceed()
+        resumeReading()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable {
+            driver.proceed()
+            resumeReading()
+        }
+        context.fireChannelWritabilityChanged()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        end()
+        context.fireChannelInactive()
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        end()
+        self.context = nil
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.close(promise: nil)
+    }
+
+    private func end() {
+        keeper.remove(self)
+        // SAFETY: an empty buffer; from here on nothing is read into the arena.
+        unsafe allocator.sink = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+        driver.ended()
+    }
+
+    /// Looks at the connection's deadlines; called by the loop's keeper.
+    func look(after elapsed: Duration) {
+        guard let context, context.channel.isActive else { return }
+        let waiting = (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+        let verdict = watch.look(
+            after: elapsed,
+            driver.progress,
+            sentByteCount: queuedByteCount - min(queuedByteCount, UInt64(clamping: waiting)),
+            waitingByteCount: waiting
+        )
+        guard let verdict else { return }
+        counters.cut(verdict)
+        context.close(promise: nil)
+    }
+
+    /// Closes at once.
+    func cut() {
+        context?.close(promise: nil)
+    }
+
+    /// Begins no further command and closes once the one under way is answered.
+    func drain() {
+        driver.drain()
+    }
+}
+
+extension ConnectionHandler: ConnectionTransport {
+    var eventLoop: any EventLoop { keeper.eventLoop }
+
+    var isWritable: Bool { context?.channel.isWritable ?? false }
+
+    func send(_ bytes: ByteBuffer) {
+        guard let context, bytes.readableBytes > 0 else { return }
+        counted(bytes.readableBytes)
+        context.write(wrapOutboundOut(bytes), promise: nil)
+    }
+
+    func send(_ lease: BlockLease, _ range: Range<Int>) {
+        guard let context, let bytes = ByteBuffer(viewing: lease, range) else { return }
+        counted(range.count)
+        let sent = context.eventLoop.makePromise(of: Void.self)
+        // The lease ends when the kernel has all bytes, or never will have them.
+        sent.futureResult.whenComplete { _ in withExtendedLifetime(lease) {} }
+        context.write(wrapOutboundOut(bytes), promise: sent)
+    }
+
+    func flush() {
+        context?.flush()
+    }
+
+    func resumeReading() {
+        guard let context, !isReadPending, !isClosing, driver.wantsInput else { return }
+        isReadPending = true
+        // SAFETY: the driver keeps the memory until it says otherwise here or in `end`.
+        unsafe allocator.sink = driver.sink
+        context.read()
+    }
+
+    func close() {
+        guard let context, !isClosing else { return }
+        isClosing = true
+        // Everything queued before the empty write has been sent when its promise is told.
+        let sent = context.eventLoop.makePromise(of: Void.self)
+        let channel = context.channel
+        sent.futureResult.whenComplete { _ in channel.close(promise: nil) }
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: sent)
+    }
+
+    func recycle(_ buffer: ByteBuffer) {
+        keeper.pool.giveBack(buffer)
+    }
+
+    private func counted(_ byteCount: Int) {
+        queuedByteCount &+= UInt64(clamping: byteCount)
+        counters.sentBytes.add(byteCount)
+    }
+}
