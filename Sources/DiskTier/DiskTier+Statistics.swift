@@ -2,15 +2,19 @@ import Blocks
 import Synchronization
 
 extension DiskTier {
-    /// Counters and gauges. Walks the directory: blocks.
-    package func statistics() -> DiskStatistics {
+    /// Counters and gauges.
+    ///
+    /// - Parameter measuresDirectory: walk the directory too, which blocks; without it `directoryByteCount` is what
+    ///   the tier accounts for itself.
+    package func statistics(measuresDirectory: Bool = true) -> DiskStatistics {
         let totals = index.totals(at: clock.unixMilliseconds())
         let segments = segments.all
         var statistics = DiskStatistics()
         statistics.byteCountMax = configuration.byteCountMax
         statistics.accountedByteCount =
             heldByteCount + graveyard.releasingByteCount + openTableByteCount.load(ordering: .relaxed)
-        statistics.directoryByteCount = directory.byteCount
+        statistics.directoryByteCount =
+            measuresDirectory ? directory.byteCount : statistics.accountedByteCount
         statistics.blockCount = index.count
         statistics.blockCountMax = configuration.blockCountMax
         statistics.livePayloadByteCount = totals.payloadByteCount

@@ -1,8 +1,10 @@
 import Blocks
 
-/// What the index keeps of a block: 80 bytes.
+/// What the index keeps of a block: 88 bytes.
 struct IndexEntry {
     let identity: BlockIdentity
+    /// Tells the same bytes from other ones without reading them.
+    var payloadChecksum: UInt64
     var createdAt: UInt64
     var expiresAt: UInt64
     var pinnedUntil: UInt64
@@ -18,6 +20,7 @@ struct IndexEntry {
         // Both are at most 512 MiB, checked when the header was made or decoded.
         payloadByteCount = UInt32(clamping: header.payloadByteCount)
         storedByteCount = UInt32(clamping: header.storedByteCount)
+        payloadChecksum = header.payloadChecksum
         createdAt = header.attributes.createdAt
         expiresAt = header.attributes.expiresAt
         pinnedUntil = header.attributes.pinnedUntil
@@ -42,7 +45,9 @@ struct IndexEntry {
     }
 
     var summary: BlockSummary {
-        BlockSummary(payloadByteCount: Int(payloadByteCount), attributes: attributes)
+        BlockSummary(
+            payloadByteCount: Int(payloadByteCount), payloadChecksum: payloadChecksum, attributes: attributes
+        )
     }
 
     func isExpired(at unixMilliseconds: UInt64) -> Bool { expiresAt != 0 && expiresAt <= unixMilliseconds }

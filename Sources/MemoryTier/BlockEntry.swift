@@ -116,5 +116,9 @@ struct BlockEntry: BitwiseCopyable {
     /// Bytes of the extent.
     var byteCount: Int { layout.byteCount }
     /// Payload length and attributes.
-    var summary: BlockSummary { BlockSummary(payloadByteCount: payloadByteCount, attributes: attributes) }
+    var summary: BlockSummary { 
+        BlockSummary(
+            payloadByteCount: payloadByteCount, payloadChecksum: payloadChecksum, attributes: attributes
+        )
+    }
 }

@@ -59,17 +59,23 @@ extension BlockStore {
         if !options.replaces, let held = heldOnDiskOnly(identity) {
             return resolveAgainstDisk(held, byteCount: byteCount, checksum: checksum)
         }
+        let goesToDisk = disk.map { byteCount <= $0.payloadByteCountMax } ?? false
+        if options.isDurable, disk != nil, !goesToDisk {
+            return PutResult(
+                refused: CacheError(.limitExceeded, "a durable block is at most a quarter of the disk budget")
+            )
+        }
         let outcome = memory.commit(
             reservation,
             attributes: attributes(identity, in: space, options),
             payloadChecksum: checksum,
             replaces: options.replaces,
-            isDirty: writeBehind != nil
+            isDirty: goesToDisk
         )
         switch outcome {
         case .stored(let handle):
             if options.replaces { forgetOnDisk(identity) }
-            writeBehind?.enqueue(handle, byteCount: byteCount)
+            if goesToDisk { writeBehind?.enqueue(handle, byteCount: byteCount) }
             counters.stored.add()
             counters.storedBytes.add(byteCount)
             counters.storedTokens.add(Int(options.tokenCount))
