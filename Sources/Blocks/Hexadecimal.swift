@@ -1,4 +1,4 @@
-/// Bytes as lower-case hexadecimal text, and digits back to values.
+/// Bytes as lower-case hexadecimal text, and back.
 package enum Hexadecimal {
     /// Two lower-case digits a byte.
     package static func text(of bytes: [UInt8]) -> String {

@@ -11,7 +11,7 @@ package final class Arena: @unchecked Sendable {
     package let baseAddress: UnsafeMutableRawPointer
     /// Bytes of the mapping.
     package let byteCount: Int
-    /// The memfd; its length is sealed, so it can be handed to another process. Owned by the arena.
+    /// The memfd, owned by the arena; its length is sealed, so it can be handed to another process.
     package let descriptor: Int32
 
     /// Bytes that one step of `populate` claims: long enough to be fast, short enough to stop soon.

@@ -2,7 +2,7 @@ internal import Blocks
 
 /// What a memory tier is made of; fixed for its life.
 package struct MemoryTierConfiguration: Sendable {
-    /// Bytes of the arena: headers, keys and payloads. A multiple of 2 MiB, at least 16 MiB.
+    /// Bytes of the arena, for headers, keys and payloads: a multiple of 2 MiB, at least 16 MiB.
     package var byteCount: Int
     /// Most blocks held at once, reservations and blocks that wait for their last lease included.
     package var blockCountMax: Int

@@ -24,7 +24,9 @@ struct Space: ~Copyable {
         self.blockCountMax = blockCountMax
     }
 
-    /// Takes an extent for a reservation. Reservations together take at most half of the arena; one always may.
+    /// Takes an extent for a reservation.
+    ///
+    /// Reservations together take at most half of the arena; one always may.
     mutating func reserve(granuleCount: Int) -> Grant {
         let byteCount = granuleCount * Extent.granuleByteCount
         let half = allocator.granuleCount / 2 * Extent.granuleByteCount
