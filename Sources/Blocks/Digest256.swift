@@ -6,7 +6,11 @@ struct Digest256: Hashable, Sendable, BitwiseCopyable {
     static let byteCount = 32
 
     /// The 32 bytes as four little-endian words.
-    private let words: SIMD4<UInt64>
+    ///
+    /// Two vectors, not one of four words: values aligned to more than 16 bytes do not survive in the frames of async
+    /// functions, which Swift 6.3 aligns to 16.
+    private let low: SIMD2<UInt64>
+    private let high: SIMD2<UInt64>
 
     /// Hashes `bytes`.
     init(hashing bytes: [UInt8]) {
@@ -14,14 +18,14 @@ struct Digest256: Hashable, Sendable, BitwiseCopyable {
         // SAFETY: the bytes are read before the call returns.
         unsafe bytes.withUnsafeBytes { unsafe hash.update(bufferPointer: $0) }
         // SAFETY: a SHA-256 digest has 32 bytes.
-        words = unsafe hash.finalize().withUnsafeBytes { unsafe Self.words(loading: $0) }
+        (low, high) = unsafe hash.finalize().withUnsafeBytes { unsafe Self.words(loading: $0) }
     }
 
     /// Takes a digest's bytes; `nil` unless there are 32.
     init?(bytes: [UInt8]) {
         guard bytes.count == Self.byteCount else { return nil }
         // SAFETY: there are 32 bytes.
-        words = unsafe bytes.withUnsafeBytes { unsafe Self.words(loading: $0) }
+        (low, high) = unsafe bytes.withUnsafeBytes { unsafe Self.words(loading: $0) }
     }
 
     /// Reads 64 hexadecimal digits of either case; `nil` for anything else.
@@ -36,7 +40,8 @@ struct Digest256: Hashable, Sendable, BitwiseCopyable {
             }
             words[index / 8] |= UInt64(high << 4 | low) << UInt64(8 * (index % 8))
         }
-        self.words = words
+        low = SIMD2(words.x, words.y)
+        high = SIMD2(words.z, words.w)
     }
 
     /// The 32 bytes.
@@ -47,11 +52,8 @@ struct Digest256: Hashable, Sendable, BitwiseCopyable {
 
     /// Lends the 32 bytes.
     func withUnsafeBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
-        let littleEndian = SIMD4(
-            words.x.littleEndian,
-            words.y.littleEndian,
-            words.z.littleEndian,
-            words.w.littleEndian
+        let littleEndian = (
+            low.x.littleEndian, low.y.littleEndian, high.x.littleEndian, high.y.littleEndian
         )
         // SAFETY: four words are 32 bytes without padding; the body does not keep the pointer.
         return unsafe Swift.withUnsafeBytes(of: littleEndian, body)
@@ -59,13 +61,13 @@ struct Digest256: Hashable, Sendable, BitwiseCopyable {
 
     /// Hashes one word: a digest is uniform.
     func hash(into hasher: inout Hasher) {
-        hasher.combine(words.x)
+        hasher.combine(low.x)
     }
 
-    private static func words(loading bytes: UnsafeRawBufferPointer) -> SIMD4<UInt64> {
+    private static func words(loading bytes: UnsafeRawBufferPointer) -> (SIMD2<UInt64>, SIMD2<UInt64>) {
         func word(_ index: Int) -> UInt64 {
             UInt64(littleEndian: unsafe bytes.loadUnaligned(fromByteOffset: 8 * index, as: UInt64.self))
         }
-        return SIMD4(word(0), word(1), word(2), word(3))
+        return (SIMD2(word(0), word(1)), SIMD2(word(2), word(3)))
     }
 }

@@ -3,9 +3,16 @@ import Synchronization
 
 extension DiskTier {
     /// Writes the pinned, leased and hot blocks of a segment into a unit of their own; hot ones up to an eighth of it.
-    func carry(from segment: Segment, units: ClosedRange<UInt32>) throws(CacheError) {
+    ///
+    /// - Parameter writesPending: whether tombstones that wait must be durable when this returns.
+    func carry(
+        from segment: Segment,
+        units: ClosedRange<UInt32>,
+        writesPending: Bool
+    ) throws(CacheError) {
         var carried = chooseCarried(units, hotByteCountMax: segment.byteCount / 8)
-        guard !carried.isEmpty else { return }
+        let isNeeded = writesPending && writeState.withLock { $0.pendingRecordCount } > 0
+        guard isNeeded || !carried.isEmpty else { return }
         // The budget's tolerance is for this: what does not fit even so goes, hot blocks before others.
         let free = configuration.byteCountMax / 20 * 21 - heldByteCount - UnitTable.overheadByteCount
         var room = 0
@@ -14,7 +21,7 @@ extension DiskTier {
             return room <= free
         }
         carried = Array(fitting)
-        guard !carried.isEmpty else { return }
+        guard isNeeded || !carried.isEmpty else { return }
         try waitForSpace(of: room, in: free)
 
         let table = try openTableInRoom(room + UnitTable.overheadByteCount)

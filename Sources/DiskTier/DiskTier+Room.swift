@@ -58,9 +58,12 @@ extension DiskTier {
     private func reclaim(_ segment: Segment) throws(CacheError) {
         segment.seal()
         let units = segment.units.map(\.number)
-        // Tombstones in it hide blocks of older segments only; when there are such, they must be kept.
-        if segments.all.first !== segment { adoptRecords(of: segment) }
-        if let first = units.first, let last = units.last { try carry(from: segment, units: first...last) }
+        // What its tails hide is in older segments; when there are such, it must be said again before it goes.
+        let isOldest = segments.all.first === segment
+        if !isOldest { adoptRecords(of: segment) }
+        if let first = units.first, let last = units.last {
+            try carry(from: segment, units: first...last, writesPending: !isOldest)
+        }
 
         try mark.update { $0.remove(units) }
         let isDone: Void? = try withDatabase { database throws(CacheError) in try database.drop(segment.family) }

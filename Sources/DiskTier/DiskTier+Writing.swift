@@ -50,11 +50,11 @@ extension DiskTier {
             number: table.number, byteCount: finished.byteCount, lastRecordNumber: finished.lastRecord
         )
         segment.add(unit, blockCount: table.blockCount)
-        publish(snapshot, isCarried: isCarried)
+        let hides = publish(snapshot, isCarried: isCarried)
         count(table, byteCount: finished.byteCount, isCarried: isCarried)
         // The unit is durable whether or not this succeeds: what is missing here is written with the next unit.
         try? mark.update { contents in
-            contents.add(table.number)
+            contents.add(table.number, hides: hides)
             contents.nextSegment = max(contents.nextSegment, segment.number + 1)
         }
     }
@@ -101,7 +101,8 @@ extension DiskTier {
     }
 
     /// Puts the blocks of the durable table into the index, a few at a time, so that nobody waits long for the lock.
-    private func publish(_ snapshot: WriteState.Snapshot, isCarried: Bool) {
+    /// Whether the unit hides something older.
+    private func publish(_ snapshot: WriteState.Snapshot, isCarried: Bool) -> Bool {
         var replaced: [IndexEntry] = []
         var isMore = true
         while isMore {
@@ -115,6 +116,7 @@ extension DiskTier {
         if isCarried { replaced = [] }
         writeState.withLock { $0.close(snapshot, replaced: replaced.map(\.identity)) }
         for entry in replaced { onRemoval(entry.identity, entry.summary, .replaced) }
+        return snapshot.hides || !replaced.isEmpty
     }
 
     private func count(_ table: UnitTable, byteCount: Int, isCarried: Bool) {

@@ -49,17 +49,26 @@ struct DiskTierOpening {
         segments = SegmentTable(found)
         var replay = IndexReplay(index: index)
         let unitNumbers = Self.replay(segments.all, into: &replay, from: opened.database)
-        replay.finish(at: clock.unixMilliseconds())
-
-        report.missingDurableUnits = Self.missing(mark.contents.units, from: unitNumbers)
+        let missing = Self.missing(mark.contents.units, from: unitNumbers)
+        let distrustedBefore = Self.distrustedBefore(
+            mark.contents, isLost: { missing.contains($0) || replay.damagedUnits.contains($0) }
+        )
+        report.distrustedBlocks = replay.finish(
+            at: clock.unixMilliseconds(), distrustedBefore: distrustedBefore
+        )
+        report.missingDurableUnits = missing.count
         try mark.update { contents in
-            contents.units = []
-            for number in unitNumbers { contents.add(number) }
+            contents.remove(missing)
+            for number in unitNumbers {
+                // A unit that the mark does not know yet can only be the newest.
+                contents.add(number, hides: number == unitNumbers.last && !replay.echoes.isEmpty)
+            }
+            contents.distrustedBefore = distrustedBefore
             contents.nextSegment = max(contents.nextSegment, (found.map(\.number).max() ?? 0) + 1)
         }
         writeState = WriteState(nextUnit: mark.contents.nextUnit, echoes: replay.echoes)
 
-        report.damagedUnits = replay.damagedUnitCount
+        report.damagedUnits = replay.damagedUnits.count
         report.blockCount = index.count
         report.byteCount = segments.byteCount
         report.segmentCount = found.count
@@ -163,9 +172,21 @@ struct DiskTierOpening {
         return numbers
     }
 
-    /// How many numbers of `ranges` are not among `numbers`, which ascend.
-    private static func missing(_ ranges: [ClosedRange<UInt32>], from numbers: [UInt32]) -> Int {
-        let present = Set(numbers)
-        return ranges.reduce(0) { $0 + $1.reduce(0) { $0 + (present.contains($1) ? 0 : 1) } }
+    /// The durable units that are not among `present`.
+    private static func missing(_ durable: NumberRanges, from present: [UInt32]) -> Set<UInt32> {
+        Set(durable.numbers).subtracting(present)
+    }
+
+    /// The unit before which no block is to be believed: the newest that is lost and hid something, unless the unit
+    /// after it, whose tail repeats what it hid, is there.
+    private static func distrustedBefore(
+        _ mark: DurableMark.Contents,
+        isLost: (UInt32) -> Bool
+    ) -> UInt32 {
+        let lost = mark.units.numbers.filter { unit in
+            guard isLost(unit), mark.hidingUnits.contains(unit) else { return false }
+            return mark.units.next(after: unit).map(isLost) ?? true
+        }
+        return max(mark.distrustedBefore, lost.max() ?? 0)
     }
 }

@@ -10,38 +10,39 @@ import Synchronization
 final class DurableMark: Sendable {
     /// What the file says.
     struct Contents: Equatable {
-        /// Units that must be there: ascending, disjoint, inclusive ranges.
-        var units: [ClosedRange<UInt32>] = []
+        /// Units that must be there.
+        var units = NumberRanges()
+        /// Units that hid something older: deleted, cleared or replaced it. May name some that did not.
+        var hidingUnits = NumberRanges()
+        /// Blocks of units before this one are not to be believed: a lost unit may have hidden them.
+        var distrustedBefore: UInt32 = 0
         /// The lowest unit number never used.
         var nextUnit: UInt32 = 1
         /// The lowest segment number never used.
         var nextSegment: UInt32 = 1
 
         /// Adds a unit; numbers only ever grow.
-        mutating func add(_ unit: UInt32) {
-            if let last = units.last, last.upperBound >= unit { return }
-            if let last = units.last, last.upperBound + 1 == unit {
-                units[units.count - 1] = last.lowerBound...unit
-            } else {
-                units.append(unit...unit)
+        mutating func add(_ unit: UInt32, hides: Bool) {
+            units.append(unit)
+            units.keepHighest(DurableMark.rangeCountMax)
+            if hides {
+                hidingUnits.append(unit)
+                hidingUnits.coarsen(to: DurableMark.rangeCountMax)
             }
-            // Older ranges are forgotten first; that many gaps need as many failed units.
-            if units.count > DurableMark.rangeCountMax { units.removeFirst(units.count - DurableMark.rangeCountMax) }
             nextUnit = max(nextUnit, unit &+ 1)
         }
 
         /// Removes the units of a segment that is about to be dropped.
         mutating func remove(_ numbers: some Sequence<UInt32>) {
             for number in numbers {
-                guard let index = units.firstIndex(where: { $0.contains(number) }) else { continue }
-                let range = units.remove(at: index)
-                if range.upperBound > number { units.insert((number + 1)...range.upperBound, at: index) }
-                if range.lowerBound < number { units.insert(range.lowerBound...(number - 1), at: index) }
+                units.remove(number)
+                hidingUnits.remove(number)
             }
         }
     }
 
-    static let rangeCountMax = 480
+    /// Two sets of that many ranges of 8 bytes fit a slot beside the other fields.
+    private static let rangeCountMax = 250
     private static let slotByteCount = 4 << 10
     private static let magic: UInt64 = 0x314b_5241_4d44_524c  // "LRDMARK1"
 
@@ -113,10 +114,13 @@ final class DurableMark: Sendable {
         fields.append(generation)
         fields.append(contents.nextUnit)
         fields.append(contents.nextSegment)
-        fields.append(UInt32(truncatingIfNeeded: contents.units.count))
-        for range in contents.units {
-            fields.append(range.lowerBound)
-            fields.append(range.upperBound)
+        fields.append(contents.distrustedBefore)
+        for set in [contents.units, contents.hidingUnits] {
+            fields.append(UInt32(truncatingIfNeeded: set.ranges.count))
+            for range in set.ranges {
+                fields.append(range.lowerBound)
+                fields.append(range.upperBound)
+            }
         }
         while fields.bytes.count < slotByteCount - 8 { fields.append(UInt8(0)) }
         fields.append(unsafe checksum(fields.bytes.span.bytes))
@@ -130,17 +134,26 @@ final class DurableMark: Sendable {
         let generation: UInt64 = fields.next()
         contents.nextUnit = fields.next()
         contents.nextSegment = fields.next()
-        let rangeCount: UInt32 = fields.next()
-        guard rangeCount <= rangeCountMax else { return nil }
-        for _ in 0..<rangeCount {
-            let lower: UInt32 = fields.next()
-            let upper: UInt32 = fields.next()
-            guard lower <= upper, contents.units.last?.upperBound ?? 0 < lower else { return nil }
-            contents.units.append(lower...upper)
-        }
+        contents.distrustedBefore = fields.next()
+        guard let units = ranges(&fields), let hidingUnits = ranges(&fields) else { return nil }
+        contents.units = units
+        contents.hidingUnits = hidingUnits
         var tail = FieldReader(bytes.extracting(last: 8))
         guard tail.next(UInt64.self) == checksum(bytes.extracting(first: bytes.byteCount - 8)) else { return nil }
         return (generation, contents)
+    }
+
+    private static func ranges(_ fields: inout FieldReader) -> NumberRanges? {
+        let count: UInt32 = fields.next()
+        guard count <= rangeCountMax else { return nil }
+        var ranges: [ClosedRange<UInt32>] = []
+        for _ in 0..<count {
+            let lower: UInt32 = fields.next()
+            let upper: UInt32 = fields.next()
+            guard lower <= upper else { return nil }
+            ranges.append(lower...upper)
+        }
+        return NumberRanges(ascending: ranges)
     }
 
     private static func checksum(_ bytes: RawSpan) -> UInt64 {

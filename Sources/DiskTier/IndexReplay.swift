@@ -3,7 +3,8 @@ import Blocks
 /// Rebuilds the index from the units' tails, in the order of their writing.
 struct IndexReplay {
     let index: BlockIndex
-    private(set) var damagedUnitCount = 0
+    /// Units whose tails could not be read whole.
+    private(set) var damagedUnits: Set<UInt32> = []
     /// What the newest unit hid, to be said once more.
     private(set) var echoes: [TailRecord] = []
     private var clears: [KeyPrefix: BlockLocation] = [:]
@@ -27,18 +28,25 @@ struct IndexReplay {
             step *= 2
         }
         if let last = unit.lastRecordNumber, next != last &+ 1 { isWhole = false }
-        if !isWhole { damagedUnitCount += 1 }
+        if !isWhole { damagedUnits.insert(unit.number) }
         return isWhole
     }
 
-    /// Applies what concerns the index as a whole: clears, and blocks whose time is over.
-    func finish(at unixMilliseconds: UInt64) {
+    /// Applies what concerns the index as a whole: clears, blocks whose time is over, and blocks of units before
+    /// `distrustedBefore`, which a lost unit may have hidden. Gives how many those were.
+    func finish(at unixMilliseconds: UInt64, distrustedBefore: UInt32) -> Int {
+        var distrustedCount = 0
         index.removeAll { entry in
             if entry.isExpired(at: unixMilliseconds) { return true }
+            if entry.location.unit < distrustedBefore {
+                distrustedCount += 1
+                return true
+            }
             guard !clears.isEmpty, let bound = clears[entry.identity.prefix] else { return false }
             return entry.location < bound
         } removed: { _ in
         }
+        return distrustedCount
     }
 
     /// Reads records from number `next` on, which it moves behind the last one read. Whether the end was reached.

@@ -61,12 +61,11 @@ final class Segment: Sendable {
     /// Whether so many of its blocks are damaged that the rest should be saved and the segment dropped.
     var isCondemned: Bool { contents.withLock { $0.damagedBlockCount > Self.damagedBlockCountMax } }
 
-    /// Whether a unit of `byteCount` may still go in.
+    /// Whether a unit of `byteCount` may still go in; half of it may lie beyond the segment's size.
     func hasRoom(byteCount: Int, byteCountMax: Int, blockCountMax: Int) -> Bool {
         contents.withLock { contents in
             !contents.isSealed && contents.damagedBlockCount == 0 && contents.blockCount < blockCountMax
-                && (contents.units.isEmpty
-                    || contents.cost + max(byteCount, Self.tableCostMin) <= max(byteCountMax, Self.tableCostMin))
+                && (contents.units.isEmpty || contents.cost + max(byteCount, Self.tableCostMin) / 2 <= byteCountMax)
         }
     }
 

@@ -31,6 +31,8 @@ struct WriteState {
         var records: [TailRecord] = []
         /// Numbers of the blocks that are still wanted.
         var blockNumbers: Set<UInt32> = []
+        /// Whether the tail deletes or clears anything.
+        var hides: Bool { !tombstones.isEmpty || !clears.isEmpty }
     }
 
     init(nextUnit: UInt32, echoes: [TailRecord]) {

@@ -23,9 +23,9 @@ struct Larder: AsyncParsableCommand {
             """ + ExitStatus.table,
         version: Version.text,
         subcommands: [
-            ServeCommand.self,
+            ServeCommand.self, WorkerCommand.self,
             MatchCommand.self, GetCommand.self, PutCommand.self, DeleteCommand.self, PinCommand.self,
-            UnpinCommand.self, ExplainCommand.self, StatsCommand.self, DoctorCommand.self,
+            UnpinCommand.self, ExplainCommand.self, WarmCommand.self, StatsCommand.self, DoctorCommand.self,
             UserCommand.self,
             VersionCommand.self, CompletionsCommand.self,
         ]

@@ -1,8 +1,9 @@
 import Blocks
+import Synchronization
 import TestSupport
 
 /// A block whose bytes follow from its number, kind and version.
-struct TestBlock {
+struct TestBlock: Hashable {
     /// What the payload is like.
     enum Kind: CaseIterable {
         /// Random bytes: nothing can be won.
@@ -25,10 +26,23 @@ struct TestBlock {
     var identity: BlockIdentity { BlockIdentity(prefix: prefix, key: unsafe key.span.bytes) }
     var elementType: ElementType { kind == .bfloat16 ? .bfloat16 : .unspecified }
 
+    /// The bytes; made once and kept, because tests compare them again and again.
     var payload: [UInt8] {
+        if let known = Self.made.withLock({ $0[self] }) { return known }
+        let fresh = makePayload()
+        Self.made.withLock { made in
+            if made.count > 300 { made.removeAll() }
+            made[self] = fresh
+        }
+        return fresh
+    }
+
+    private static let made = Mutex<[TestBlock: [UInt8]]>([:])
+
+    private func makePayload() -> [UInt8] {
         var random = SeededRandom(seed: UInt64(number) << 8 | UInt64(version))
         // Repeats lie further apart than LZ4 looks back, in the byte planes too.
-        var pattern = random.bytes(min(byteCount, 300_000))
+        var pattern = Self.noise(min(byteCount, 300_000), &random)
         switch kind {
         case .noise: break
         case .bfloat16:
@@ -47,6 +61,11 @@ struct TestBlock {
         while bytes.count < byteCount { bytes += pattern }
         bytes.removeLast(bytes.count - byteCount)
         return bytes
+    }
+
+    private static func noise(_ byteCount: Int, _ random: inout SeededRandom) -> [UInt8] {
+        let words = (0..<(byteCount + 7) / 8).map { _ in random.next() }
+        return unsafe words.withUnsafeBytes { unsafe Array($0.prefix(byteCount)) }
     }
 
     func header(at unixMilliseconds: UInt64) -> BlockHeader {

@@ -20,7 +20,7 @@ struct NamespaceOptions: ParsableArguments {
 }
 
 /// A namespace as people write it.
-enum NamespaceArgument: ExpressibleByArgument, Sendable {
+enum NamespaceArgument: ExpressibleByArgument, Hashable, Sendable {
     case id(NamespaceID)
     case description(String)
     case file(String)
@@ -46,7 +46,8 @@ enum NamespaceArgument: ExpressibleByArgument, Sendable {
         case .description(let description): text = description
         case .file(let path): text = try InputFile.text(at: path)
         }
-        return try await node.describe(Self.parse(text))
+        let description = try Self.parse(text)
+        return try await node.describe(description)
     }
 
     /// Reads a description; the failure says what is wrong with it.
