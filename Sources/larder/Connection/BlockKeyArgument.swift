@@ -16,6 +16,11 @@ struct BlockKeyArgument: Hashable, Sendable, ExpressibleByArgument {
         }
     }
 
+    /// Takes a key.
+    init(_ key: BlockKey) {
+        self.key = key
+    }
+
     /// Takes bytes; `nil` for none or more than 512.
     init?(bytes: [UInt8]) {
         guard let key = try? BlockKey(bytes) else { return nil }

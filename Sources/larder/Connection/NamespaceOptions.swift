@@ -20,7 +20,7 @@ struct NamespaceOptions: ParsableArguments {
 }
 
 /// A namespace as people write it.
-enum NamespaceArgument: ExpressibleByArgument, Sendable {
+enum NamespaceArgument: ExpressibleByArgument, Hashable, Sendable {
     case id(NamespaceID)
     case description(String)
     case file(String)

@@ -30,19 +30,26 @@ struct NodeOptions: ParsableArguments {
         environment: [String: String] = ProcessInfo.processInfo.environment,
         _ work: (LarderAdmin) async throws -> Result
     ) async throws -> Result {
-        let endpoint = try endpoint(environment)
-        var configuration = LarderClientConfiguration(
-            endpoint: endpoint, credentials: try credentials(environment)
-        )
-        configuration.administrationTimeout = timeout.duration
+        var configuration = try configuration(environment)
         configuration.connectionCount = 1
         let client = LarderClient(configuration)
         defer { client.close() }
         do {
             return try await work(client.admin)
         } catch let error as LarderClientError {
-            throw Self.failure(error, endpoint)
+            throw Self.failure(error, configuration.endpoint)
         }
+    }
+
+    /// How to reach the node that flags or the environment name.
+    func configuration(
+        _ environment: [String: String] = ProcessInfo.processInfo.environment
+    ) throws(CommandFailure) -> LarderClientConfiguration {
+        var configuration = LarderClientConfiguration(
+            endpoint: try endpoint(environment), credentials: try credentials(environment)
+        )
+        configuration.administrationTimeout = timeout.duration
+        return configuration
     }
 
     /// The node's address: the flag, then LARDER_NODE, then the standard one.

@@ -2,8 +2,8 @@
 struct WarmEntry: Hashable, Sendable {
     /// What the prefix is.
     enum Prefix: Hashable, Sendable {
-        /// Keys of its blocks, in order, within a namespace: an identifier or a description as JSON.
-        case keys([BlockKeyArgument], namespace: String)
+        /// Keys of its blocks, in order, within a namespace.
+        case keys([BlockKeyArgument], namespace: NamespaceArgument)
         /// A prompt that a worker tokenizes, and prefills where blocks are missing.
         case promptFile(String)
     }

@@ -68,12 +68,14 @@ struct WarmFile: Hashable, Sendable {
         return BlockKeyArgument(bytes: bytes)
     }
 
-    private static func namespace(_ value: JSONText) throws(CommandFailure) -> String {
+    private static func namespace(_ value: JSONText) throws(CommandFailure) -> NamespaceArgument {
         switch value {
-        case .string(let text) where NamespaceID(hexadecimal: text.utf8) != nil: text
-        case .object: value.compact
-        default: throw failure("ns is 64 hexadecimal digits in quotes, or the namespace's description as an object")
+        case .string(let text):
+            if let id = NamespaceID(hexadecimal: text.utf8) { return .id(id) }
+        case .object: return .description(value.compact)
+        default: break
         }
+        throw failure("ns is 64 hexadecimal digits in quotes, or the namespace's description as an object")
     }
 
     private static func tier(_ value: JSONText?) throws(CommandFailure) -> WarmEntry.Tier {

@@ -24,39 +24,53 @@ struct Warmer {
     let node: LarderAdmin
     /// Longest wait for the blocks of one prefix to reach RAM.
     let patience: Duration
-    /// Whether to look only.
+    /// Whether to look only; results then say what a run would do.
     let isDryRun: Bool
 
-    /// Warms a prefix of known keys.
+    /// Warms one prefix.
+    ///
+    /// - Parameters:
+    ///   - entry: where its blocks are to be, and how long.
+    ///   - keys: of its blocks, in order.
+    ///   - namespace: whose they are; known to the node.
+    ///   - prefill: computes and stores what is missing, and returns how many blocks the node took; `nil` when nobody
+    ///     can.
+    ///   - progress: told how many blocks are where they are to be.
     func warm(
         _ entry: WarmEntry,
         keys: [BlockKeyArgument],
         namespace: NamespaceID,
+        prefill: (() async throws -> Int)?,
         _ progress: (_ blocksDone: Int) -> Void
     ) async throws -> WarmResult {
         var result = WarmResult(line: entry.line, blockCount: keys.count)
         var tiers = try await node.tiers(namespace, keys)
-        let held = Array(keys.prefix(tiers.count))
-        result.warmCount = entry.tier == .disk ? tiers.count : tiers.count { $0 == .memory }
+        result.warmCount = warmCount(tiers, entry.tier)
         progress(result.warmCount)
         if isDryRun {
-            // What a run would do: promote what is on disk.
             result.promotedCount = tiers.count - result.warmCount
-            result.pinnedCount = entry.isPinned ? held.count : 0
+            result.prefilledCount = prefill == nil ? 0 : keys.count - tiers.count
+            result.pinnedCount = entry.isPinned ? keys.count - result.missingCount : 0
             return result
         }
-        if entry.tier == .memory {
-            tiers = try await promote(held, tiers, namespace, progress)
-            result.promotedCount = max(0, tiers.count { $0 == .memory } - result.warmCount)
+        if tiers.count < keys.count, let prefill {
+            result.prefilledCount = try await prefill()
+            tiers = try await node.tiers(namespace, keys)
         }
+        let held = Array(keys.prefix(tiers.count))
+        if entry.tier == .memory { tiers = try await promote(held, tiers, namespace, progress) }
+        result.promotedCount = max(0, warmCount(tiers, entry.tier) - result.warmCount - result.prefilledCount)
         if entry.isPinned {
             for batch in held.batches {
-                result.pinnedCount += try await node.pin(
-                    namespace, keys: batch, timeToLive: entry.timeToLive?.duration
-                )
+                let timeToLive = entry.timeToLive?.duration
+                result.pinnedCount += try await node.pin(namespace, keys: batch, timeToLive: timeToLive)
             }
         }
         return result
+    }
+
+    private func warmCount(_ tiers: [PrefixMatch.Tier], _ tier: WarmEntry.Tier) -> Int {
+        tier == .disk ? tiers.count : tiers.count { $0 == .memory }
     }
 
     /// Asks for promotion until all are in RAM or the time is over; a node starts a bounded number at a time.
