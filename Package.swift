@@ -29,9 +29,10 @@ let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let targets: [Target] = [
     // Floor 0: vocabulary, C libraries and tiny shims.
     .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
-    .systemLibrary(name: "CRocksDB", pkgConfig: "rocksdb", providers: [.apt(["librocksdb-dev"])]),
+    .target(name: "CRocksDB", linkerSettings: [.linkedLibrary("rocksdb")]),
     .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
     .target(name: "CPosix"),
+    .target(name: "CEngineKernels"),
     .target(name: "Blocks", dependencies: rooms("CXXHash") + [crypto], swiftSettings: house),
     // Floor 1: pure.
     .target(name: "Eviction", dependencies: rooms("Blocks"), swiftSettings: house),
@@ -53,11 +54,11 @@ let targets: [Target] = [
         dependencies: rooms("Blocks", "RESP") + [nioCore, nioPosix],
         swiftSettings: house
     ),
-    .target(name: "Engine", dependencies: rooms("Blocks") + [crypto], swiftSettings: house),
+    .target(name: "Engine", dependencies: rooms("Blocks", "CEngineKernels") + [crypto], swiftSettings: house),
     // Floor 5: the one executable.
     .executableTarget(
         name: "larder",
-        dependencies: rooms("Blocks", "RESP", "Node", "LarderClient", "Engine", "CPosix") + [
+        dependencies: rooms("Blocks", "RESP", "DiskTier", "Node", "LarderClient", "Engine", "CPosix") + [
             .product(name: "ArgumentParser", package: "swift-argument-parser"), logging,
             .product(name: "Yams", package: "Yams"),
             .product(name: "Histogram", package: "hdrhistogram-swift"),
@@ -85,7 +86,12 @@ let targets: [Target] = [
         dependencies: rooms("LarderClient", "Node", "TestSupport") + [nioCore, nioPosix],
         swiftSettings: house
     ),
-    .testTarget(name: "EngineTests", dependencies: rooms("Engine", "TestSupport"), swiftSettings: house),
+    .testTarget(
+        name: "EngineTests",
+        dependencies: rooms("Engine", "Blocks", "TestSupport"),
+        exclude: ["Fixtures"],
+        swiftSettings: house
+    ),
     .testTarget(name: "CommandLineTests", dependencies: rooms("larder", "TestSupport"), swiftSettings: house),
 ]
 

@@ -9,7 +9,7 @@ public struct BlockDigest: Hashable, Sendable, BitwiseCopyable, CustomStringConv
         self.digest = digest
     }
 
-    init(hashing bytes: RawSpan) {
+    init(hashing bytes: [UInt8]) {
         digest = Digest256(hashing: bytes)
     }
 
@@ -20,11 +20,23 @@ public struct BlockDigest: Hashable, Sendable, BitwiseCopyable, CustomStringConv
     public static func noneHash(seed: String) -> BlockDigest {
         var writer = CBORWriter()
         writer.append(text: seed)
-        return BlockDigest(hashing: unsafe writer.bytes.span.bytes)
+        return BlockDigest(hashing: writer.bytes)
     }
 
     /// The 32 bytes.
     public var bytes: [UInt8] { digest.bytes }
+
+    /// Adds the 32 bytes as a CBOR byte string.
+    func append(to writer: inout CBORWriter) {
+        // SAFETY: the writer copies the bytes before the call returns.
+        unsafe digest.withUnsafeBytes { unsafe writer.append(bytes: $0) }
+    }
+
+    /// Adds the 32 bytes.
+    func append(to bytes: inout [UInt8]) {
+        // SAFETY: the array copies the bytes before the call returns.
+        unsafe digest.withUnsafeBytes { unsafe bytes.append(contentsOf: $0) }
+    }
 
     /// The block key that our own client stores the block under: the 32 bytes.
     public var key: BlockKey { BlockKey(validated: bytes) }

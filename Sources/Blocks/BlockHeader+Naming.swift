@@ -1,10 +1,11 @@
 extension BlockHeader {
     /// Whether `bytes` begin with a header of `identity` that is followed by `key`.
     ///
-    /// A quick proof that encoded bytes are the block asked for: it compares, but verifies no checksum.
-    ///
-    /// - Parameter bytes: at least the header and a key; false when shorter.
-    package static func names(_ identity: BlockIdentity, key: RawSpan, in bytes: UnsafeRawBufferPointer) -> Bool {
+    /// A quick proof that encoded bytes are the block asked for: it compares, but verifies no checksum. False when
+    /// `bytes` are too short.
+    package static func names(_ identity: BlockIdentity, key: RawSpan, in bytes: UnsafeRawBufferPointer)
+        -> Bool
+    {
         let keyByteCount = key.byteCount
         guard bytes.count >= byteCount + keyByteCount else { return false }
         // SAFETY: all offsets are below the length checked above.

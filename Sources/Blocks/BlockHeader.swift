@@ -156,6 +156,7 @@ public struct BlockHeader: Hashable, Sendable {
                 from: source
             )
         }
+        // SAFETY: header and key were just written there.
         let written = unsafe UnsafeRawBufferPointer(rebasing: destination[..<(Self.byteCount + keyByteCount)])
         store(Self.checksum(of: unsafe written.bytes, keyByteCount: keyByteCount), at: 120)
     }

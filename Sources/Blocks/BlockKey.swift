@@ -21,6 +21,7 @@ public struct BlockKey: Hashable, Sendable {
 
     /// The key's bytes, borrowed.
     public var span: RawSpan {
+        // SAFETY: bytes have no padding that could be read uninitialized.
         @_lifetime(borrow self) borrowing get { unsafe bytes.span.bytes }
     }
 }

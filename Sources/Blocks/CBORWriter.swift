@@ -23,9 +23,10 @@ package struct CBORWriter: Sendable {
     }
 
     /// Adds a byte string.
-    package mutating func append(bytes value: [UInt8]) {
+    package mutating func append(bytes value: UnsafeRawBufferPointer) {
         appendHead(.bytes, UInt64(value.count))
-        bytes.append(contentsOf: value)
+        // SAFETY: the bytes are copied before the call returns.
+        unsafe bytes.append(contentsOf: value)
     }
 
     /// Adds a text string in UTF-8.

@@ -83,14 +83,14 @@ public struct ChainedBlockHasher: Sendable {
     private mutating func beginBlock() {
         writer.removeAll()
         writer.beginArray(count: 3)
-        writer.append(bytes: lastDigest.bytes)
+        lastDigest.append(to: &writer)
         writer.beginArray(count: tokensPerBlock)
         openTokenCount = 0
     }
 
     private mutating func endBlock() -> BlockDigest {
         appendExtraKeys()
-        lastDigest = BlockDigest(hashing: unsafe writer.bytes.span.bytes)
+        lastDigest = BlockDigest(hashing: writer.bytes)
         blockCount += 1
         beginBlock()
         return lastDigest
@@ -132,7 +132,7 @@ public struct ChainedBlockHasher: Sendable {
         if let embedding {
             writer.beginArray(count: 2)
             writer.append(text: "prompt_embeds")
-            writer.append(bytes: embedding.bytes)
+            embedding.append(to: &writer)
         }
     }
 }

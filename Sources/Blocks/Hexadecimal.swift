@@ -1,17 +1,18 @@
 /// Bytes as lower-case hexadecimal text, and back.
-enum Hexadecimal {
+package enum Hexadecimal {
     /// Two lower-case digits a byte.
-    static func text(of bytes: [UInt8]) -> String {
-        let digits: StaticString = "0123456789abcdef"
-        return digits.withUTF8Buffer { digits in
-            // SAFETY: a nibble is below 16, the number of digits.
-            let characters = bytes.flatMap { byte in unsafe [digits[Int(byte >> 4)], digits[Int(byte & 15)]] }
-            return String(decoding: characters, as: UTF8.self)
+    package static func text(of bytes: [UInt8]) -> String {
+        var characters: [UInt8] = []
+        characters.reserveCapacity(2 * bytes.count)
+        for byte in bytes {
+            characters.append(digit(byte >> 4))
+            characters.append(digit(byte & 15))
         }
+        return String(decoding: characters, as: UTF8.self)
     }
 
     /// The bytes that `text` spells, in either case; `nil` for an odd length or anything but digits.
-    static func bytes(of text: some Collection<UInt8>) -> [UInt8]? {
+    package static func bytes(of text: some Collection<UInt8>) -> [UInt8]? {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.count / 2)
         var high: UInt8?
@@ -27,7 +28,7 @@ enum Hexadecimal {
         return high == nil ? bytes : nil
     }
 
-    /// The value of one digit; `nil` for anything else.
+    /// The value of one digit of either case; `nil` for anything else.
     static func value(of character: UInt8) -> UInt8? {
         switch character {
         case UInt8(ascii: "0")...UInt8(ascii: "9"): character - UInt8(ascii: "0")
@@ -35,5 +36,9 @@ enum Hexadecimal {
         case UInt8(ascii: "A")...UInt8(ascii: "F"): character - UInt8(ascii: "A") + 10
         default: nil
         }
+    }
+
+    private static func digit(_ value: UInt8) -> UInt8 {
+        value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
     }
 }

@@ -11,6 +11,16 @@ public struct KeyBatch: Sendable, Hashable {
         for key in keys { append(key.span) }
     }
 
+    /// A batch of the keys of a chain's blocks, without a `BlockKey` for each.
+    public init(_ digests: [BlockDigest]) {
+        storage.reserveCapacity(digests.count * Digest256.byteCount)
+        ends.reserveCapacity(digests.count)
+        for digest in digests {
+            digest.append(to: &storage)
+            ends.append(storage.count)
+        }
+    }
+
     /// Number of keys.
     public var count: Int { ends.count }
 
@@ -32,6 +42,7 @@ public struct KeyBatch: Sendable, Hashable {
     public subscript(index: Int) -> RawSpan {
         @_lifetime(borrow self) borrowing get {
             let start = index == 0 ? 0 : ends[index - 1]
+            // SAFETY: bytes have no padding that could be read uninitialized.
             return unsafe storage.span.bytes.extracting(start..<ends[index])
         }
     }

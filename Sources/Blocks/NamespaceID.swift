@@ -10,19 +10,22 @@ public struct NamespaceID: Hashable, Sendable, BitwiseCopyable, CustomStringConv
 
     /// Reads 64 hexadecimal digits of either case; `nil` otherwise.
     public init?(hexadecimal text: some Collection<UInt8>) {
-        guard text.count == 2 * Digest256.byteCount, let bytes = Hexadecimal.bytes(of: text) else {
+        // SAFETY: the buffer outlives the closure, and the digest keeps nothing of it.
+        let contiguous = text.withContiguousStorageIfAvailable { unsafe Digest256(hexadecimal: $0.span) }
+        guard let digest = contiguous ?? Digest256(hexadecimal: Array(text.prefix(65)).span) else {
             return nil
         }
-        self.init(bytes: bytes)
+        self.digest = digest
     }
 
     /// The namespace of a canonical JSON description.
     init(describedBy canonicalBytes: [UInt8]) {
-        digest = Digest256(hashing: unsafe canonicalBytes.span.bytes)
+        digest = Digest256(hashing: canonicalBytes)
     }
 
-    /// A namespace of the node's own, which no description can name: its name is hashed behind a zero byte, and no
-    /// JSON text starts with one.
+    /// A namespace of the node's own, which no description can name.
+    ///
+    /// The name is hashed behind a zero byte, and no JSON text starts with one.
     package init(ofReservedName name: String) {
         self.init(describedBy: [0] + Array(name.utf8))
     }

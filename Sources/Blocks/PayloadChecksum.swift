@@ -5,6 +5,6 @@ public enum PayloadChecksum {
     /// The checksum of `bytes`.
     public static func of(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
         // SAFETY: XXH3 reads exactly `count` bytes from a buffer that the caller keeps alive during the call.
-        unsafe XXH3_64bits(bytes.baseAddress, bytes.count)
+        unsafe larder_xxh3_64bits(bytes.baseAddress, bytes.count)
     }
 }

@@ -18,6 +18,8 @@ package struct DiskOpenReport: Sendable, Hashable {
     package var missingDurableUnits = 0
     /// Units whose records could not be read, wholly or in part.
     package var damagedUnits = 0
+    /// Blocks left out because a unit that is lost may have deleted or replaced them.
+    package var distrustedBlocks = 0
     /// Whether reads bypass the page cache; `false` where the file system refuses O_DIRECT.
     package var readsDirectly = true
 

@@ -1,13 +1,23 @@
 package import Blocks
 
-// Stand-ins until the disk tier's own arrive.
 extension DiskTier {
-    package var byteCountMax: Int { 1 << 40 }
-    package var unitByteCount: Int { 64 << 20 }
-    package var pinnedByteCount: Int { 0 }
-    package func blockCount(prefix: KeyPrefix, where isCounted: (BlockIdentity) -> Bool) -> Int { 0 }
-}
+    /// The budget, bytes.
+    package var byteCountMax: Int { configuration.byteCountMax }
 
-extension UnitWriter {
-    package func finish(isWanted: (_ ordinal: Int) -> Bool) throws(CacheError) { try finish() }
+    /// Bytes after which a unit is full.
+    package var unitByteCount: Int { configuration.unitByteCount }
+
+    /// Payload bytes of the blocks pinned now. Visits single blocks only where there are pins.
+    package var pinnedByteCount: Int { index.totals(at: clock.unixMilliseconds()).pinnedByteCount }
+
+    /// The number of readable blocks of one namespace for which `isCounted` holds. Walks the index.
+    package func blockCount(prefix: KeyPrefix, where isCounted: (BlockIdentity) -> Bool) -> Int {
+        let now = clock.unixMilliseconds()
+        var count = 0
+        index.forEach { entry, _ in
+            guard entry.identity.prefix == prefix, !entry.isExpired(at: now), isCounted(entry.identity) else { return }
+            count += 1
+        }
+        return count
+    }
 }

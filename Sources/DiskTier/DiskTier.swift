@@ -1,69 +1,185 @@
 package import Blocks
+import Synchronization
 
 /// Blocks on disk: an exact index in memory over a log of segments in RocksDB.
+///
+/// A unit (one sorted table, some 64 MiB) is written to a file of its own and then taken into the newest segment (a
+/// column family): payload and metadata become visible and durable in one step. Where the budget is reached, the
+/// oldest segment is dropped whole, after the blocks that earned it were written again.
+///
+/// Lookups and changes of the index never wait for the disk; reading, writing, scanning and opening do.
 package final class DiskTier: Sendable {
     /// Told of each block that leaves, outside all locks, on the thread that removed it.
     package typealias RemovalHandler = @Sendable (BlockIdentity, BlockSummary, DiskRemovalReason) -> Void
 
     /// What opening found.
     package let openReport: DiskOpenReport
+    /// The largest payload that is taken, bytes: a quarter of the budget, at most 512 MiB.
+    package let payloadByteCountMax: Int
+
+    let configuration: DiskTierConfiguration
+    let clock: any CacheClock
+    let onRemoval: RemovalHandler
+    let directory: DataDirectory
+    let options: RocksOptions
+    let index: BlockIndex
+    let segments: SegmentTable
+    let graveyard: FamilyGraveyard
+    let counters = DiskCounters()
+    /// Taken before a shard of the index, never after.
+    let writeState: Mutex<WriteState>
+    let mark: DurableMark
+    /// Bytes of the table being written, for the statistics.
+    let openTableByteCount = Atomic<Int>(0)
+    let setAsideByteCount: Atomic<Int>
+    let scratches = ScratchPool()
+    let isWriting = Atomic<Bool>(false)
+    private let database: Mutex<RocksDatabase?>
+    private let lock: Mutex<DirectoryLock?>
+    private let users = Monitor(Users())
+
+    private struct Users {
+        var count = 0
+        var isClosed = false
+    }
 
     /// Opens the directory of `configuration`, or makes it; blocks until the index is rebuilt.
+    ///
+    /// A database that cannot be used is set aside and the tier starts empty; the report says so.
     package static func open(
         _ configuration: DiskTierConfiguration,
         clock: any CacheClock,
         onRemoval: @escaping RemovalHandler = { _, _, _ in }
     ) throws(CacheError) -> DiskTier {
-        DiskTier()
+        let opening = try DiskTierOpening(configuration, clock: clock)
+        let tier = DiskTier(opening, onRemoval: onRemoval)
+        do throws(CacheError) {
+            try tier.shrinkToBudget()
+        } catch {
+            tier.close()
+            throw error
+        }
+        return tier
     }
 
-    private init() { openReport = DiskOpenReport() }
+    private init(_ opening: consuming DiskTierOpening, onRemoval: @escaping RemovalHandler) {
+        configuration = opening.configuration
+        clock = opening.clock
+        self.onRemoval = onRemoval
+        openReport = opening.report
+        payloadByteCountMax = min(opening.configuration.byteCountMax / 4, Limits.payloadByteCountMax)
+        directory = opening.directory
+        options = opening.options
+        index = opening.index
+        segments = opening.segments
+        graveyard = opening.graveyard
+        writeState = Mutex(opening.writeState)
+        mark = opening.mark
+        setAsideByteCount = Atomic(opening.directory.setAsideByteCount)
+        database = Mutex(opening.database)
+        lock = Mutex(opening.lock)
+    }
+
+    deinit { close() }
+
+    // MARK: Index
 
     /// What the index knows of a block; `nil` when it is absent or expired. Never waits for the disk.
-    package func summary(_ identity: BlockIdentity) -> BlockSummary? { nil }
+    package func summary(_ identity: BlockIdentity) -> BlockSummary? { liveEntry(identity)?.summary }
 
     /// Holds a block: it is carried forward when its segment goes. Gives its payload bytes, `nil` when absent.
-    package func retain(_ identity: BlockIdentity) -> Int? { nil }
+    package func retain(_ identity: BlockIdentity) -> Int? {
+        guard liveEntry(identity) != nil else { return nil }
+        return index.retain(identity).map { Int($0.payloadByteCount) }
+    }
 
     /// Ends one hold.
-    package func release(_ identity: BlockIdentity) {}
+    package func release(_ identity: BlockIdentity) { index.release(identity) }
 
     /// Takes a block out of the index now; the next unit carries the tombstone. Whether it was there.
-    package func invalidate(_ identity: BlockIdentity) -> Bool { false }
+    package func invalidate(_ identity: BlockIdentity) -> Bool {
+        let (entry, wasThere) = writeState.withLock { state in
+            let entry = index.remove(identity)
+            return (entry, state.invalidate(identity, isIndexed: entry != nil))
+        }
+        if let entry { onRemoval(identity, entry.summary, .deleted) }
+        return wasThere
+    }
 
     /// Takes every block of a namespace out of the index now. Gives how many.
-    package func invalidateAll(prefix: KeyPrefix) -> Int { 0 }
+    package func invalidateAll(prefix: KeyPrefix) -> Int {
+        let (hidden, bound) = writeState.withLock { $0.clear(prefix) }
+        var count = 0
+        index.removeAll { $0.identity.prefix == prefix && $0.location < bound } removed: { entry in
+            count += 1
+            onRemoval(entry.identity, entry.summary, .cleared)
+        }
+        if count == 0, hidden == 0 { writeState.withLock { $0.withdrawClear(prefix, bound: bound) } }
+        return count
+    }
 
-    /// Changes time to live or pin of a block; the next unit carries the change.
+    /// Changes time to live or pin of a block; the next unit carries the change. `nil` when it is absent or expired.
     package func update(
         _ identity: BlockIdentity,
         _ change: (inout BlockAttributes) -> Void
-    ) -> BlockSummary? { nil }
+    ) -> BlockSummary? {
+        let now = clock.unixMilliseconds()
+        return writeState.withLock { state in
+            guard var entry = state.openBlocks[identity] ?? index.entry(identity), !entry.isExpired(at: now)
+            else { return nil }
+            let before = entry.attributes
+            change(&entry.attributes)
+            guard entry.attributes != before else { return entry.summary }
+            _ = index.update(identity) { $0.attributes = entry.attributes }
+            state.update(entry)
+            return entry.summary
+        }
+    }
 
-    /// Whether tombstones or attribute changes wait for a unit.
-    package var hasPendingRecords: Bool { false }
+    /// Whether tombstones or attribute changes wait for a unit, or a damaged segment waits to be given up.
+    package var hasPendingRecords: Bool {
+        writeState.withLock { $0.pendingRecordCount > 0 } || segments.all.contains { $0.isCondemned }
+    }
 
-    /// Reads, decodes and verifies a block into `destination`, which has exactly its payload's length. Blocks.
-    package func read(
-        _ identity: BlockIdentity,
-        key: RawSpan,
-        into destination: UnsafeMutableRawBufferPointer
-    ) throws(CacheError) -> BlockHeader? { nil }
+    /// The entry of a block whose time is not over.
+    func liveEntry(_ identity: BlockIdentity) -> IndexEntry? {
+        guard let entry = index.entry(identity) else { return nil }
+        guard entry.isExpired(at: clock.unixMilliseconds()) else { return entry }
+        // Its header says when it expires: no tombstone is needed.
+        if index.remove(identity, at: entry.location) != nil {
+            onRemoval(identity, entry.summary, .expired)
+        }
+        return nil
+    }
 
-    /// Starts a unit; one at a time. Blocks.
-    package func beginUnit() throws(CacheError) -> UnitWriter { UnitWriter() }
 
-    /// Visits about `count` blocks after `cursor` (0 at the start); gives the next cursor, 0 at the end. Blocks.
-    package func scan(
-        prefix: KeyPrefix?,
-        cursor: UInt64,
-        count: Int,
-        visit: (BlockIdentity, [UInt8], BlockSummary) -> Void
-    ) throws(CacheError) -> UInt64 { 0 }
+    // MARK: Life
 
-    /// Counters and gauges. Walks the directory: blocks.
-    package func statistics() -> DiskStatistics { DiskStatistics() }
+    /// Lends the database to work that may block; `nil` after `close`.
+    func withDatabase<Result>(
+        _ body: (RocksDatabase) throws(CacheError) -> Result
+    ) throws(CacheError) -> Result? {
+        let isOpen = users.withLock { users in
+            if !users.isClosed { users.count += 1 }
+            return !users.isClosed
+        }
+        guard isOpen else { return nil }
+        defer { users.withLock(signals: true) { $0.count -= 1 } }
+        guard let database = database.withLock({ $0 }) else { return nil }
+        return try body(database)
+    }
 
-    /// Ends the tier cleanly; waits for readers and for the drop thread. Further reads are misses.
-    package func close() {}
+    /// Ends the tier cleanly; waits for readers and for the thread that unlinks. Further reads are misses.
+    package func close() {
+        let isFirst = users.withLock { users in
+            defer { users.isClosed = true }
+            return !users.isClosed
+        }
+        guard isFirst else { return }
+        users.wait { $0.count == 0 ? () : nil }
+        segments.removeAll()
+        graveyard.close()
+        database.withLock { $0 = nil }
+        lock.withLock { $0 = nil }
+    }
 }

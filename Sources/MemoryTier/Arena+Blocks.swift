@@ -37,6 +37,9 @@ extension Arena {
     func bytes(of extent: Extent) -> UnsafeMutableRawBufferPointer {
         precondition(extent.byteOffset >= 0 && extent.byteOffset <= byteCount - extent.byteCount)
         // SAFETY: the range was checked to lie inside the mapping, which lives as long as the arena.
-        return unsafe UnsafeMutableRawBufferPointer(start: baseAddress + extent.byteOffset, count: extent.byteCount)
+        return unsafe UnsafeMutableRawBufferPointer(
+            start: baseAddress + extent.byteOffset,
+            count: extent.byteCount
+        )
     }
 }

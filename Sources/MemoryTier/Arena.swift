@@ -11,7 +11,7 @@ package final class Arena: @unchecked Sendable {
     package let baseAddress: UnsafeMutableRawPointer
     /// Bytes of the mapping.
     package let byteCount: Int
-    /// The memfd; its length is sealed, so it can be handed to another process. Owned by the arena.
+    /// The memfd, owned by the arena; its length is sealed, so it can be handed to another process.
     package let descriptor: Int32
 
     /// Bytes that one step of `populate` claims: long enough to be fast, short enough to stop soon.
@@ -56,6 +56,9 @@ package final class Arena: @unchecked Sendable {
 
     private static func refusal(_ call: String, _ byteCount: Int) -> CacheError {
         let reason = unsafe String(cString: strerror(errno))
-        return CacheError(.storageFailure, "\(call) of \(byteCount) bytes for the arena: \(reason); lower --memory")
+        return CacheError(
+            .storageFailure,
+            "\(call) of \(byteCount) bytes for the arena: \(reason); lower --memory"
+        )
     }
 }

@@ -57,7 +57,9 @@ struct BlockEntry: BitwiseCopyable {
     mutating func occupy(with header: BlockHeader, extent: Extent) {
         identity = header.identity
         payloadChecksum = header.payloadChecksum
-        place = UInt64(truncatingIfNeeded: extent.firstGranule) | UInt64(truncatingIfNeeded: header.keyByteCount) << 38
+        place =
+            UInt64(truncatingIfNeeded: extent.firstGranule) | UInt64(truncatingIfNeeded: header.keyByteCount)
+            << 38
         extentNode = extent.node
         payloadLength = UInt32(truncatingIfNeeded: header.payloadByteCount)
         leaseCount = 0
@@ -114,5 +116,9 @@ struct BlockEntry: BitwiseCopyable {
     /// Bytes of the extent.
     var byteCount: Int { layout.byteCount }
     /// Payload length and attributes.
-    var summary: BlockSummary { BlockSummary(payloadByteCount: payloadByteCount, attributes: attributes) }
+    var summary: BlockSummary { 
+        BlockSummary(
+            payloadByteCount: payloadByteCount, payloadChecksum: payloadChecksum, attributes: attributes
+        )
+    }
 }

@@ -1,6 +1,6 @@
-/// Gives out extents of an arena in constant time: two-level segregated fit, after M. Masmano, I. Ripoll, A. Crespo
-/// and J. Real, "TLSF: a new dynamic memory allocator for real-time systems" (2004).
+/// Gives out extents of an arena in constant time, by two-level segregated fit.
 ///
+/// After Masmano, Ripoll, Crespo and Real, "TLSF: a new dynamic memory allocator for real-time systems" (2004).
 /// Freed extents join their free neighbours at once. All records are outside the arena, in one array that grows
 /// to the largest number of extents there ever was and recycles its places.
 package struct ExtentAllocator: ~Copyable {
@@ -15,20 +15,22 @@ package struct ExtentAllocator: ~Copyable {
     private var firstVacantNode = ExtentNode.none
     /// The extent at address 0 never changes its record: it is split and joined at its end only.
     private let firstNode: UInt32 = 0
-    /// Where the search for a region to clear goes on; always a record in use.
+    /// Where the search for a region to clear goes on: at the last hole made, or where the search before ended.
     private var rover: UInt32 = 0
 
     private var heads: [UInt32]
     private var levels: UInt64 = 0
     private var steps: [UInt32]
 
-    /// How many extents of the fitting class are tried before a larger class is split. One size of block fills most
-    /// arenas, and its own freed extents fit exactly; a larger class alone would never find them.
+    /// How many extents of the fitting class are tried before a larger class is split.
+    ///
+    /// One size of block fills most arenas, and its own freed extents fit exactly; a larger class alone would never
+    /// find them.
     private static let exactClassTryCount = 8
 
     /// One free extent of `granuleCount` granules (1 to 2^38).
     ///
-    /// - Parameter extentCountMax: most extents ever held at once; address space, not memory, is set aside for them.
+    /// `extentCountMax` is the most extents held at once; address space, not memory, is set aside for them.
     package init(granuleCount: Int, extentCountMax: Int) {
         precondition((1...(1 << 38)).contains(granuleCount))
         self.granuleCount = granuleCount
@@ -46,7 +48,9 @@ package struct ExtentAllocator: ~Copyable {
     /// Takes an extent of exactly `granuleCount` granules; `nil` when no free extent is long enough, or, rarely,
     /// when one is that stands behind eight shorter ones of its class.
     package mutating func allocate(granuleCount: Int) -> Extent? {
-        guard granuleCount > 0, granuleCount <= freeGranuleCount, let node = fitting(granuleCount) else { return nil }
+        guard granuleCount > 0, granuleCount <= freeGranuleCount, let node = fitting(granuleCount) else {
+            return nil
+        }
         delist(node)
         split(node, at: granuleCount)
         nodes[Int(node)].isFree = false
@@ -71,8 +75,10 @@ package struct ExtentAllocator: ~Copyable {
             delist(previous)
             absorbNext(previous)
             enlist(previous)
+            rover = previous
         } else {
             enlist(node)
+            rover = node
         }
     }
 
@@ -198,7 +204,9 @@ package struct ExtentAllocator: ~Copyable {
 
     private mutating func delist(_ node: UInt32) {
         let record = nodes[Int(node)]
-        if record.nextFree != ExtentNode.none { nodes[Int(record.nextFree)].previousFree = record.previousFree }
+        if record.nextFree != ExtentNode.none {
+            nodes[Int(record.nextFree)].previousFree = record.previousFree
+        }
         if record.previousFree != ExtentNode.none {
             nodes[Int(record.previousFree)].nextFree = record.nextFree
             return
@@ -240,7 +248,6 @@ package struct ExtentAllocator: ~Copyable {
         let next = nodes[Int(absorbed)].next
         nodes[Int(node)].next = next
         if next != ExtentNode.none { nodes[Int(next)].previous = node }
-        if rover == absorbed { rover = node }
         nodes[Int(absorbed)].next = firstVacantNode
         // A vacant record counts as free, so that giving back a stale one is noticed.
         nodes[Int(absorbed)].isFree = true

@@ -46,7 +46,7 @@ struct ExtentNode: BitwiseCopyable {
         set { second = newValue }
     }
 
-    /// Who holds it: a slot, or `none` for a reservation. Of held extents only.
+    /// Who holds it, of held extents only: a slot, or `none` for a reservation.
     var owner: UInt32 {
         get { first }
         set { first = newValue }

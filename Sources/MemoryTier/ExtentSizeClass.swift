@@ -5,7 +5,7 @@ enum ExtentSizeClass {
     /// Powers of two; enough for 2^38 granules, 16 TiB.
     static let levelCount = 35
 
-    /// The class of a length, so that every length in a higher class is larger. `granuleCount` is at least 1.
+    /// The class of a length of at least one granule; every length in a higher class is larger.
     @inline(__always)
     static func of(_ granuleCount: Int) -> Int {
         guard granuleCount >= stepCount else { return granuleCount }

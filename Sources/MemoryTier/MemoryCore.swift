@@ -1,7 +1,9 @@
 internal import Blocks
 internal import Synchronization
 
-/// What all shards share: arena, space, recency, clock. Outlives every lease and reservation.
+/// What all shards share: arena, space, recency, clock.
+///
+/// Outlives every lease and reservation.
 ///
 /// Lock order: a shard's lock, then `recency` or `space`; neither of the two while the other is held, and none
 /// across `onRemoval`.

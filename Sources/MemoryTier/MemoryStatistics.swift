@@ -1,4 +1,6 @@
-/// A moment's figures of the memory tier. Bytes are those of extents: header, key, payload and padding.
+/// A moment's figures of the memory tier.
+///
+/// Bytes are those of extents: header, key, payload and padding.
 package struct MemoryStatistics: Sendable, Hashable {
     /// Bytes of the arena.
     package var arenaByteCount = 0

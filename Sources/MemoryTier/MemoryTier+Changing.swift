@@ -17,15 +17,18 @@ extension MemoryTier {
         }
     }
 
-    /// Removes the block at once; its bytes go with the last lease. Returns what it was, `nil` when absent or expired.
+    /// Removes the block at once; its bytes go with the last lease.
+    ///
+    /// Returns what it was, `nil` when absent or expired.
     package func remove(_ identity: BlockIdentity, reason: RemovalReason) -> BlockSummary? {
         guard let departure = shard(of: identity).remove(identity, reason: reason) else { return nil }
         core.finish(departure)
         return departure.reason == reason ? departure.summary : nil
     }
 
-    /// Removes all blocks of one prefix that are there when the call begins; returns how many. Looks at every block
-    /// of the tier, a few hundred under each hold of a lock.
+    /// Removes all blocks of one prefix that are there when the call begins; returns how many.
+    ///
+    /// Looks at every block of the tier, a few hundred under each hold of a lock.
     package func removeAll(prefix: KeyPrefix, reason: RemovalReason) -> Int {
         let now = core.now
         var count = 0
@@ -43,7 +46,7 @@ extension MemoryTier {
 
     /// Changes tokens, times or pin; returns the block's new summary, `nil` when absent or expired.
     ///
-    /// - Parameter change: called under a lock: it changes the value it is given and nothing else.
+    /// `change` is called under a lock: it changes the value it is given and nothing else.
     package func update(
         _ identity: BlockIdentity,
         _ change: (inout BlockAttributes) -> Void

@@ -56,8 +56,9 @@ extension MemoryTier {
         }
     }
 
-    /// Evicts one block, or withholds one that may not go. Returns the bytes that became free at once, 0 for none;
-    /// `nil` when the policy has nothing to propose.
+    /// Evicts one block, or withholds one that may not go.
+    ///
+    /// Returns the bytes that became free, 0 for none; `nil` when the policy has nothing to propose.
     private func evictNext(now: UInt64) -> Int? {
         guard let proposal = core.recency.withLock({ $0.victim() }) else { return nil }
         switch shard(ofSlot: proposal.slot).evict(proposal, now: now) {

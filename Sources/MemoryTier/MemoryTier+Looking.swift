@@ -5,13 +5,14 @@ extension MemoryTier {
     /// Walks the readable blocks in steps: each block that is there throughout is visited once.
     ///
     /// A step visits up to `count` blocks (at least one is asked for) and may visit none before the end, for its
-    /// work is bounded. Keys are copied.
+    /// work is bounded. Keys are copied; `visit` is called outside all locks.
     ///
     /// - Parameters:
-    ///   - prefix: whose blocks; `nil` for all.
+    ///   - prefix: Whose blocks; `nil` for all.
     ///   - cursor: 0 to begin, then what the step before returned.
-    ///   - visit: called outside all locks.
-    /// - Returns: the cursor of the next step, 0 at the end.
+    ///   - count: Most blocks to visit.
+    ///   - visit: Gets identity, key, summary and hits of each block.
+    /// - Returns: The cursor of the next step, 0 at the end.
     package func scan(
         prefix: KeyPrefix?,
         cursor: UInt64,
@@ -46,7 +47,8 @@ extension MemoryTier {
         var statistics = MemoryStatistics(figures)
         core.space.withLock { space in
             statistics.freeByteCount = space.allocator.freeGranuleCount * Extent.granuleByteCount
-            statistics.largestFreeByteCount = space.allocator.largestFreeGranuleCount * Extent.granuleByteCount
+            statistics.largestFreeByteCount =
+                space.allocator.largestFreeGranuleCount * Extent.granuleByteCount
             statistics.reservedByteCount = space.reserved.byteCount
             statistics.reservationCount = space.reserved.blockCount
         }
@@ -58,10 +60,8 @@ extension MemoryTier {
 
     /// Claims the arena's pages in address order, so that puts never wait for the kernel; what is stored stays.
     ///
-    /// Blocks its thread, about a second per 2 GiB. Does nothing when the configuration says so, and stops where the
-    /// kernel cannot do it.
-    ///
-    /// - Parameter progress: called with the bytes claimed so far; false stops.
+    /// Blocks its thread, a second or more per GiB. Does nothing when the configuration says so, and stops where the
+    /// kernel cannot do it. `progress` is called with the bytes claimed so far, and stops it by returning false.
     package func prefault(progress: (Int) -> Bool) {
         guard prefaults else { return }
         while let next = arena.populate(from: prefaultedByteCount.load(ordering: .relaxed)) {

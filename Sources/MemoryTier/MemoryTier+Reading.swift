@@ -9,7 +9,7 @@ extension MemoryTier {
         shard(of: identity).lease(identity, key: key)
     }
 
-    /// Leases the block that `handle` names; `nil` when it has gone or expired. Counts no hit.
+    /// Leases the block that `handle` names, without counting a hit; `nil` when it has gone or expired.
     package func lease(_ handle: BlockHandle) -> BlockLease? {
         shard(ofSlot: handle.slot).lease(handle)
     }
@@ -24,7 +24,7 @@ extension MemoryTier {
         shard(of: identity).handle(identity)
     }
 
-    /// Tells the policy that the blocks were used, in the given order. Stale handles are ignored.
+    /// Tells the policy that the blocks were used, in the given order; stale handles are ignored.
     package func touch(_ handles: [BlockHandle]) {
         core.recency.withLock { recency in
             for handle in handles { recency.touched(handle) }
@@ -38,7 +38,9 @@ extension MemoryTier {
         shard(of: identity).retain(identity)
     }
 
-    /// Ends one hold. Once more than `retain` would end somebody else's lease; a stale handle is ignored.
+    /// Ends one hold; a stale handle is ignored.
+    ///
+    /// To be called once for each `retain`: once more would end somebody else's lease.
     package func release(_ handle: BlockHandle) {
         shard(ofSlot: handle.slot).release(handle)
     }

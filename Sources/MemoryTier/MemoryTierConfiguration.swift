@@ -2,7 +2,7 @@ internal import Blocks
 
 /// What a memory tier is made of; fixed for its life.
 package struct MemoryTierConfiguration: Sendable {
-    /// Bytes of the arena: headers, keys and payloads. A multiple of 2 MiB, at least 16 MiB.
+    /// Bytes of the arena, for headers, keys and payloads: a multiple of 2 MiB, at least 16 MiB.
     package var byteCount: Int
     /// Most blocks held at once, reservations and blocks that wait for their last lease included.
     package var blockCountMax: Int
@@ -20,14 +20,24 @@ package struct MemoryTierConfiguration: Sendable {
 
     /// Throws `.invalidArgument` for what is out of bounds.
     func validate() throws(CacheError) {
-        guard (Self.byteCountMin...Self.byteCountMax).contains(byteCount), byteCount % Self.byteCountStep == 0 else {
-            throw CacheError(.invalidArgument, "the memory tier takes 16 MiB to 16 TiB in steps of 2 MiB, not \(byteCount)")
+        guard (Self.byteCountMin...Self.byteCountMax).contains(byteCount), byteCount % Self.byteCountStep == 0
+        else {
+            throw CacheError(
+                .invalidArgument,
+                "the memory tier takes 16 MiB to 16 TiB in steps of 2 MiB, not \(byteCount)"
+            )
         }
         guard (1...(1 << 28)).contains(blockCountMax) else {
-            throw CacheError(.invalidArgument, "the memory tier takes 1 to 268435456 blocks, not \(blockCountMax)")
+            throw CacheError(
+                .invalidArgument,
+                "the memory tier takes 1 to 268435456 blocks, not \(blockCountMax)"
+            )
         }
         guard (1...256).contains(shardCount), shardCount.nonzeroBitCount == 1 else {
-            throw CacheError(.invalidArgument, "the number of shards is a power of two up to 256, not \(shardCount)")
+            throw CacheError(
+                .invalidArgument,
+                "the number of shards is a power of two up to 256, not \(shardCount)"
+            )
         }
     }
 

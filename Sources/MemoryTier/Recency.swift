@@ -25,7 +25,9 @@ struct Recency {
 
     /// Stale handles are ignored.
     mutating func touched(_ handle: BlockHandle) {
-        guard Int(handle.slot) < generations.count, generations[Int(handle.slot)] == handle.generation else { return }
+        guard Int(handle.slot) < generations.count, generations[Int(handle.slot)] == handle.generation else {
+            return
+        }
         policy.touched(handle.slot)
     }
 

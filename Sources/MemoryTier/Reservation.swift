@@ -10,7 +10,7 @@ package final class Reservation: @unchecked Sendable {
 
     /// Which block it will be.
     package let identity: BlockIdentity
-    /// Where the payload goes; as long as was asked, 64-byte aligned. Until written it holds what was there before.
+    /// Where the payload goes: as long as was asked, 64-byte aligned, holding what was there before.
     package let payload: UnsafeMutableRawBufferPointer
 
     let core: MemoryCore
@@ -22,7 +22,14 @@ package final class Reservation: @unchecked Sendable {
     package var payloadByteCount: Int { unsafe payload.count }
 
     /// Owns a granted extent and copies the key behind the header's place.
-    init(_ identity: BlockIdentity, key: RawSpan, layout: ExtentLayout, payloadByteCount: Int, extent: Extent, core: MemoryCore) {
+    init(
+        _ identity: BlockIdentity,
+        key: RawSpan,
+        layout: ExtentLayout,
+        payloadByteCount: Int,
+        extent: Extent,
+        core: MemoryCore
+    ) {
         self.identity = identity
         self.core = core
         self.extent = extent
@@ -33,7 +40,9 @@ package final class Reservation: @unchecked Sendable {
             rebasing: bytes[layout.payloadOffset..<(layout.payloadOffset + payloadByteCount)]
         )
         unsafe key.withUnsafeBytes { source in
-            unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[BlockHeader.byteCount...]).copyMemory(from: source)
+            unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[BlockHeader.byteCount...]).copyMemory(
+                from: source
+            )
         }
     }
 
@@ -47,7 +56,7 @@ package final class Reservation: @unchecked Sendable {
         unsafe header.encode(key: key.bytes, into: bytes)
     }
 
-    /// Says that the extent is the block's now, or given back. Traps the second time: a mistake of ours.
+    /// Says that the extent is the block's now, or given back; traps the second time, a mistake of ours.
     func spend() {
         precondition(!isSpent, "a reservation is committed once")
         isSpent = true

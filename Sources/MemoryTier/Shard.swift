@@ -107,7 +107,9 @@ final class Shard: Sendable {
     /// Says that another tier holds the block too.
     func markClean(_ handle: BlockHandle) {
         state.withLock { state in
-            guard let entry = state.find(entry(of: handle.slot), generation: handle.generation) else { return }
+            guard let entry = state.find(entry(of: handle.slot), generation: handle.generation) else {
+                return
+            }
             state.markClean(entry)
             offerAgain(entry, in: &state)
         }
@@ -170,7 +172,9 @@ final class Shard: Sendable {
     /// Evicts the holder of a region's extent; `nil` when it may not go or has gone.
     func evict(_ holder: ExtentAllocator.Holder, now: UInt64) -> Departure? {
         state.withLock { state in
-            guard let entry = occupant(of: holder, in: state), mayGo(entry, at: now, in: state) else { return nil }
+            guard let entry = occupant(of: holder, in: state), mayGo(entry, at: now, in: state) else {
+                return nil
+            }
             return evict(entry, now: now, in: &state)
         }
     }
@@ -184,7 +188,11 @@ final class Shard: Sendable {
     }
 
     private func mayGo(_ entry: Int, at now: UInt64, in state: ShardState) -> Bool {
-        state.mayGo(entry, at: now, isDirtyEvictable: core.isDirtyEvictable.load(ordering: .sequentiallyConsistent))
+        state.mayGo(
+            entry,
+            at: now,
+            isDirtyEvictable: core.isDirtyEvictable.load(ordering: .sequentiallyConsistent)
+        )
     }
 
     private func evict(_ entry: Int, now: UInt64, in state: inout ShardState) -> Departure {
@@ -230,6 +238,18 @@ final class Shard: Sendable {
             offerAgain(entry, in: &state)
             return nil
         }.next
+    }
+
+    /// Counts the readable blocks of a prefix among the entries from `start` on.
+    func countStep(from start: Int, prefix: KeyPrefix, now: UInt64) -> (next: Int?, blockCount: Int) {
+        var blockCount = 0
+        let step = walk(from: start, count: Self.walkStepCount) { entry, state in
+            if state.entries[entry].identity.prefix == prefix, !state.isExpired(entry, at: now) {
+                blockCount += 1
+            }
+            return nil
+        }
+        return (step.next, blockCount)
     }
 
     /// One block as a scan shows it.
@@ -283,7 +303,8 @@ final class Shard: Sendable {
         state.withLock { state in
             var departures: [Departure] = []
             let end = min(start + count, state.entries.count)
-            for entry in stride(from: start, to: end, by: 1) where state.entries[entry].flags.contains(.linked) {
+            for entry in stride(from: start, to: end, by: 1)
+            where state.entries[entry].flags.contains(.linked) {
                 if let departure = visit(entry, &state) { departures.append(departure) }
             }
             return Step(

@@ -18,7 +18,9 @@ struct ShardState {
 
     /// The bits of an identity that the index uses; the shard was chosen by others.
     @inline(__always)
-    private static func tag(of identity: BlockIdentity) -> UInt32 { UInt32(truncatingIfNeeded: identity.bits >> 32) }
+    private static func tag(of identity: BlockIdentity) -> UInt32 {
+        UInt32(truncatingIfNeeded: identity.bits >> 32)
+    }
 
     // MARK: Finding
 

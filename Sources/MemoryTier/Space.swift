@@ -24,12 +24,17 @@ struct Space: ~Copyable {
         self.blockCountMax = blockCountMax
     }
 
-    /// Takes an extent for a reservation. Reservations together take at most half of the arena; one always may.
+    /// Takes an extent for a reservation.
+    ///
+    /// Reservations together take at most half of the arena; one always may.
     mutating func reserve(granuleCount: Int) -> Grant {
         let byteCount = granuleCount * Extent.granuleByteCount
         let half = allocator.granuleCount / 2 * Extent.granuleByteCount
-        guard reserved.blockCount == 0 || reserved.byteCount + byteCount <= half else { return .tooManyReservations }
-        guard allocator.extentCount < blockCountMax, let extent = allocator.allocate(granuleCount: granuleCount)
+        guard reserved.blockCount == 0 || reserved.byteCount + byteCount <= half else {
+            return .tooManyReservations
+        }
+        guard allocator.extentCount < blockCountMax,
+            let extent = allocator.allocate(granuleCount: granuleCount)
         else { return .full }
         reserved.add(byteCount)
         return .extent(extent)

@@ -12,35 +12,41 @@ extension BlockStore {
         _ space: KeySpace, key: RawSpan, payloadByteCount: Int
     ) throws(CacheError) -> Reservation {
         guard (1...Limits.keyByteCountMax).contains(key.byteCount) else {
-            throw refuse(.invalidArgument, "a key has 1 to \(Limits.keyByteCountMax) bytes, not \(key.byteCount)")
+            throw CacheError(.invalidArgument, "a key has 1 to \(Limits.keyByteCountMax) bytes, not \(key.byteCount)")
         }
         guard (1...Limits.payloadByteCountMax).contains(payloadByteCount) else {
-            throw refuse(
+            throw CacheError(
                 .limitExceeded, "a block has 1 to \(Limits.payloadByteCountMax) bytes, not \(payloadByteCount)"
             )
         }
         guard !isDraining.load(ordering: .relaxed) else {
-            throw refuse(.shuttingDown, "the node is draining; put to another one")
+            throw CacheError(.shuttingDown, "the node is draining; put to another one")
         }
         if let status = writeBehind?.status, status.failure == nil, status.byteCount > 0,
             status.byteCount + payloadByteCount > dirtyByteCountMax
         {
-            throw refuse(
+            throw CacheError(
                 .overloaded, "the write-behind queue is full (\(status.byteCount) bytes wait for the disk); try again"
             )
         }
-        do {
-            return try memory.reserve(space.identity(of: key), key: key, payloadByteCount: payloadByteCount)
-        } catch {
-            throw refuse(error.code, error.message)
+        return try memory.reserve(space.identity(of: key), key: key, payloadByteCount: payloadByteCount)
+    }
+
+    /// Counts a put that was turned away for good, by its reason. `reserve` does not: the caller may wait and try again.
+    package func countRefusal(_ error: CacheError) {
+        switch error.code {
+        case .overloaded: counters.refusedOverload.add()
+        case .memoryExhausted: counters.refusedMemory.add()
+        default: counters.refusedOther.add()
         }
     }
 
-    /// Calls `resume` once: when memory was freed, or when `limit` is over. Then `reserve` is worth another try.
-    package func whenSpaceFrees(within limit: Duration, _ resume: @escaping @Sendable () -> Void) {
+    /// Calls `resume` once, on any thread, when memory may have been freed and `reserve` is worth another try: after a
+    /// unit was written, a lease ended, or some milliseconds. The caller keeps its own deadline.
+    package func whenSpaceFrees(_ resume: @escaping @Sendable () -> Void) {
         guard spaceWaiters.count < 65_536, !isDraining.load(ordering: .relaxed) else { return resume() }
         writeBehind?.nudge()
-        spaceWaiters.add(until: clock.monotonicNanoseconds() &+ limit.nanoseconds, resume)
+        spaceWaiters.add(resume)
     }
 
     /// Makes a received block visible, in one step, and queues it for the disk.
@@ -53,17 +59,23 @@ extension BlockStore {
         if !options.replaces, let held = heldOnDiskOnly(identity) {
             return resolveAgainstDisk(held, byteCount: byteCount, checksum: checksum)
         }
+        let goesToDisk = disk.map { byteCount <= $0.payloadByteCountMax } ?? false
+        if options.isDurable, disk != nil, !goesToDisk {
+            return PutResult(
+                refused: CacheError(.limitExceeded, "a durable block is at most a quarter of the disk budget")
+            )
+        }
         let outcome = memory.commit(
             reservation,
             attributes: attributes(identity, in: space, options),
             payloadChecksum: checksum,
             replaces: options.replaces,
-            isDirty: writeBehind != nil
+            isDirty: goesToDisk
         )
         switch outcome {
         case .stored(let handle):
             if options.replaces { forgetOnDisk(identity) }
-            writeBehind?.enqueue(handle, byteCount: byteCount)
+            if goesToDisk { writeBehind?.enqueue(handle, byteCount: byteCount) }
             counters.stored.add()
             counters.storedBytes.add(byteCount)
             counters.storedTokens.add(Int(options.tokenCount))
@@ -129,15 +141,6 @@ extension BlockStore {
 
     private func ticket(for handle: BlockHandle, _ options: PutOptions) -> DurabilityTicket? {
         options.isDurable ? DurabilityTicket(handle: handle) : nil
-    }
-
-    private func refuse(_ code: CacheError.Code, _ message: String) -> CacheError {
-        switch code {
-        case .overloaded: counters.refusedOverload.add()
-        case .memoryExhausted: counters.refusedMemory.add()
-        default: counters.refusedOther.add()
-        }
-        return CacheError(code, message)
     }
 
     /// Takes an older version out of the disk tier's index, and keeps a read of it under way from becoming visible.

@@ -94,7 +94,7 @@ extension BlockStore {
     }
 
     private func addDisk(_ all: inout Statistics) {
-        guard let disk = self.disk?.statistics() else {
+        guard let disk = self.disk?.statistics(measuresDirectory: false) else {
             all.add("disk", text: "off")
             return
         }

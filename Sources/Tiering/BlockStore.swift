@@ -174,7 +174,8 @@ package final class BlockStore: Sendable {
                 counters.leasesExpired.add(ended.count)
                 for holdings in ended { giveBack(holdings) }
             }
-            spaceWaiters.wakeOverdue(now: now)
+            // Readers give memory back without a sign, so who waits for some looks again on every tick.
+            spaceWaiters.wakeAll()
             _ = memory.sweepExpired(blockCountMax: 4_096)
         }
     }

@@ -174,12 +174,10 @@ final class WriteBehind: Sendable {
                 )
                 // The lease is kept until the unit is finished, so the payload cannot move.
                 unsafe try writer.append(header: header, key: lease.keyBytes.span.bytes, payload: lease.payload)
+                catchUp(with: lease)
                 plan.leases.append(lease)
             }
-            let memory = self.memory
-            // Asked under the index's lock: a block deleted since it was appended does not come back.
-            let leases = plan.leases
-            try writer.finish { ordinal in memory.handle(leases[ordinal].identity) == leases[ordinal].handle }
+            try writer.finish()
             succeed(plan)
         } catch {
             fail(plan, error)
@@ -201,7 +199,6 @@ final class WriteBehind: Sendable {
 
     private func succeed(_ plan: UnitPlan) {
         for lease in plan.leases {
-            carryChangedAttributes(of: lease)
             memory.markClean(lease.handle)
             unsafe counters.bytesWritten.add(lease.payload.count)
         }
@@ -222,8 +219,14 @@ final class WriteBehind: Sendable {
         waitersForSpace.wakeAll()
     }
 
-    /// A TTL or pin changed between the append and now is written as a record of its own.
-    private func carryChangedAttributes(of lease: BlockLease) {
+    /// Applies what happened to a block between the lease on it and its entry into the unit. What happens from now
+    /// on finds the block in the unit.
+    private func catchUp(with lease: BlockLease) {
+        guard memory.handle(lease.identity) == lease.handle else {
+            // Deleted, replaced or expired: the copy in the unit must not outlive it.
+            _ = disk.invalidate(lease.identity)
+            return
+        }
         guard let current = memory.summary(lease.identity)?.attributes, current != lease.attributes else { return }
         _ = disk.update(lease.identity) { $0 = current }
     }

@@ -30,7 +30,7 @@ struct CBORWriterTests {
     func kinds() {
         var writer = CBORWriter()
         writer.beginArray(count: 3)
-        writer.append(bytes: [1, 2])
+        unsafe [UInt8(1), 2].withUnsafeBytes { unsafe writer.append(bytes: $0) }
         writer.append(text: "é")
         writer.appendNull()
         #expect(writer.bytes == [0x83, 0x42, 1, 2, 0x62, 0xC3, 0xA9, 0xF6])

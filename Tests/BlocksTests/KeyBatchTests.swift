@@ -23,6 +23,14 @@ struct KeyBatchTests {
         }
     }
 
+    @Test("a batch of digests is the batch of their keys")
+    func digests() throws {
+        var hasher = try ChainedBlockHasher(tokensPerBlock: 4)
+        let digests = hasher.append(Array(0..<40))
+        #expect(KeyBatch(digests) == KeyBatch(digests.map(\.key)))
+        #expect(KeyBatch(digests).bytes(at: 9) == digests[9].bytes)
+    }
+
     @Test("batches are equal when their keys are, not when only their bytes are")
     func equality() throws {
         let one = KeyBatch(try ["ab", "c"].map { try BlockKey(Array($0.utf8)) })

@@ -96,6 +96,7 @@ struct NamespaceIDTests {
         let id = try #require(NamespaceID(hexadecimal: text.utf8))
         #expect(id.bytes == Array(0..<31) + [255])
         #expect(id.description == text.lowercased())
+        #expect(NamespaceID(hexadecimal: text.utf8.lazy.map { $0 }) == id)
         #expect(id == NamespaceID(bytes: Array(0..<31) + [255]))
         #expect(id != NamespaceID(bytes: Array(0..<31) + [254]))
     }

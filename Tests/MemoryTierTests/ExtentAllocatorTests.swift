@@ -125,13 +125,17 @@ struct ExtentAllocatorTests {
             allocator.setOwner(UInt32(slot), of: extent.node)
         }
         allocator.free(extents[5].node)
+        // The search begins at the last hole made.
         let first = region(300, &allocator)
-        #expect(first.map(\.slot) == [0, 1, 2])
-        allocator.passOver(first[1])
+        #expect(first.map(\.slot) == [6, 7])
+        allocator.passOver(first[0])
         let second = region(300, &allocator)
-        #expect(second.map(\.slot) == [4, 6])
+        #expect(second.map(\.slot) == [7, 8, 9])
         allocator.passOver(second[1])
-        #expect(region(300, &allocator).map(\.slot) == [7, 8, 9])
+        let third = region(300, &allocator)
+        #expect(third.map(\.slot) == [0, 1, 2])
+        allocator.passOver(third[1])
+        #expect(region(300, &allocator).map(\.slot) == [4, 6])
         #expect(region(600, &allocator).map(\.slot) == [4, 6, 7, 8, 9])
         #expect(region(700, &allocator).isEmpty)
     }

@@ -1,0 +1,18 @@
+/// Where a block lies: the number of its unit, and its number in it. Later written is greater.
+package struct BlockLocation: Hashable, Sendable, Comparable {
+    /// The unit's number.
+    package var unit: UInt32
+    /// The block's number in the unit, from 0.
+    package var number: UInt32
+
+    /// Creates a location.
+    package init(unit: UInt32, number: UInt32) {
+        self.unit = unit
+        self.number = number
+    }
+
+    /// Order of writing.
+    package static func < (left: BlockLocation, right: BlockLocation) -> Bool {
+        (left.unit, left.number) < (right.unit, right.number)
+    }
+}

@@ -1,0 +1,103 @@
+import Blocks
+import Synchronization
+
+extension DiskTier {
+    private static let releaseSecondsMax = 30
+
+    /// Bytes set apart for what is not a table: manifest, option files, mark.
+    var reservedByteCount: Int { min(8 << 20, max(1 << 20, configuration.byteCountMax / 32)) }
+
+    /// Bytes that count against the budget, without what is being unlinked and the table being written.
+    var heldByteCount: Int {
+        segments.byteCount + reservedByteCount + setAsideByteCount.load(ordering: .relaxed)
+    }
+
+    /// Drops segments until a table of `room` bytes fits the budget, and waits until their space is back.
+    ///
+    /// A segment's worth stays free beyond that: carrying blocks forward needs space before the drop gives it.
+    func makeRoom(_ room: Int) throws(CacheError) {
+        // Each segment gets its turn twice at most: when pinned blocks fill all, nothing more is to be had.
+        var turns = 2 * segments.all.count
+        while isShort(of: room + configuration.segmentByteCount) {
+            if setAsideByteCount.load(ordering: .relaxed) > 0 {
+                directory.removeSetAside()
+                setAsideByteCount.store(directory.setAsideByteCount, ordering: .relaxed)
+                guard setAsideByteCount.load(ordering: .relaxed) > 0 else { continue }
+            }
+            guard turns > 0, let victim = segments.nextVictim else { break }
+            turns -= 1
+            try reclaim(victim)
+        }
+        let free = configuration.byteCountMax - heldByteCount - room
+        guard free >= 0, index.count < configuration.blockCountMax else {
+            throw CacheError(.limitExceeded, "pinned and leased blocks fill the disk tier")
+        }
+        try waitForSpace(of: 0, in: free)
+    }
+
+    /// Waits until what dropped segments still hold leaves `byteCount` of `free` bytes.
+    func waitForSpace(of byteCount: Int, in free: Int) throws(CacheError) {
+        let most = max(0, free - byteCount)
+        guard graveyard.waitUntilReleasing(atMost: most, seconds: Self.releaseSecondsMax) else {
+            throw CacheError(.overloaded, "a dropped segment is still being read")
+        }
+    }
+
+    /// Drops segments until the budget is kept, at the start: it may have been made smaller.
+    func shrinkToBudget() throws(CacheError) {
+        if isShort(of: 0) { try makeRoom(0) }
+    }
+
+    private func isShort(of byteCount: Int) -> Bool {
+        heldByteCount + byteCount > configuration.byteCountMax
+            || index.count + unitBlockCountMax > configuration.blockCountMax
+            || segments.all.contains { $0.isCondemned }
+    }
+
+    /// Drops a segment; writes the blocks again that must not or should not go with it.
+    private func reclaim(_ segment: Segment) throws(CacheError) {
+        segment.seal()
+        let units = segment.units.map(\.number)
+        // What its tails hide is in older segments; when there are such, it must be said again before it goes.
+        let isOldest = segments.all.first === segment
+        if !isOldest { adoptRecords(of: segment) }
+        if let first = units.first, let last = units.last {
+            try carry(from: segment, units: first...last, writesPending: !isOldest)
+        }
+
+        try mark.update { $0.remove(units) }
+        let isDone: Void? = try withDatabase { database throws(CacheError) in try database.drop(segment.family) }
+        guard isDone != nil else { throw CacheError(.shuttingDown, "the disk tier is closed") }
+        segment.family.announceRelease(byteCount: segment.byteCount)
+        segments.remove(segment)
+        counters.segmentsDropped.count()
+        if let first = units.first, let last = units.last { forget(first...last) }
+    }
+
+    private func forget(_ units: ClosedRange<UInt32>) {
+        let now = clock.unixMilliseconds()
+        index.removeAll { units.contains($0.location.unit) } removed: { entry in
+            onRemoval(entry.identity, entry.summary, entry.isExpired(at: now) ? .expired : .evicted)
+        }
+    }
+
+    /// Has the next unit repeat what the tails of a segment hide.
+    private func adoptRecords(of segment: Segment) {
+        _ = try? withDatabase { database in
+            for unit in segment.units {
+                var iterator = database.iterator(
+                    over: segment.family,
+                    upperBound: RecordKey(unit: unit.number, kind: .tail, number: .max, piece: .max)
+                )
+                iterator.seek(RecordKey(unit: unit.number, kind: .tail, number: 0))
+                while iterator.key != nil {
+                    let record = unsafe iterator.withValue { bytes in
+                        try? TailRecord(decoding: unsafe bytes.bytes)
+                    }
+                    if let record { writeState.withLock { $0.adopt(record, unit: unit.number) } }
+                    iterator.next()
+                }
+            }
+        }
+    }
+}
