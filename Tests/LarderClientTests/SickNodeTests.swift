@@ -108,7 +108,7 @@ struct SickNodeTests {
             keys: ClientUnderTest.keys(3),
             into: memory.map { unsafe $0.buffer }
         )
-        #expect(result.isLoaded == [true, false, false])
+        #expect(result.isLoaded == [true, false, false], "\(subject.client.statistics)")
         #expect(result.loadedPrefixCount == 1)
         #expect(memory[0].bytes == Array("abcd".utf8))
         #expect(memory[2].bytes == [UInt8](repeating: 0xee, count: 4))
