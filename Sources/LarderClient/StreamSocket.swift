@@ -90,6 +90,27 @@ package final class StreamSocket: Sendable {
         return unsafe poll(&entry, 1, milliseconds) > 0
     }
 
+    /// Lets ``receiveWaiting(_:isWhole:)`` wait, for `seconds` at most.
+    package func makeBlocking(seconds: Int) {
+        _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK)
+        var time = timeval(tv_sec: seconds, tv_usec: 0)
+        // SAFETY: a timeval option; read during the call.
+        _ = unsafe setsockopt(
+            descriptor,
+            SOL_SOCKET,
+            SO_RCVTIMEO,
+            &time,
+            socklen_t(MemoryLayout<timeval>.size)
+        )
+    }
+
+    /// Receives into `buffer`, waiting for the first byte, or for all of them when `isWhole`.
+    package func receiveWaiting(_ buffer: UnsafeMutableRawBufferPointer, isWhole: Bool) -> Transfer {
+        let flags = isWhole ? Int32(MSG_WAITALL) : 0
+        // SAFETY: recv writes at most the buffer's length, during the call.
+        return transfer { unsafe recv(descriptor, buffer.baseAddress, buffer.count, flags) }
+    }
+
     private func transfer(_ body: () -> Int) -> Transfer {
         while true {
             let count = body()

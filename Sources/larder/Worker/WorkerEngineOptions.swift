@@ -1,5 +1,5 @@
-internal import ArgumentParser
-internal import Blocks
+public import ArgumentParser
+public import Blocks
 internal import Engine
 
 /// The model and how it is computed.
@@ -45,7 +45,7 @@ struct WorkerEngineOptions: ParsableArguments {
     }
 }
 
-extension ElementType: @retroactive ExpressibleByArgument {
+extension ElementType: ExpressibleByArgument {
     /// Reads any of the names that engines use; `nil` for others.
     public init?(argument: String) {
         self.init(name: argument)
