@@ -31,7 +31,8 @@ package final class EngineSequence {
         for start in stride(from: 0, to: tokens.count, by: ForwardPass.rowCountMax) {
             let end = min(tokens.count, start + ForwardPass.rowCountMax)
             let isLast = end == tokens.count
-            if let result = engine.forwardPass.compute(tokens[start..<end], cache: cache, wantsLogits: isLast) {
+            if let result = engine.forwardPass.compute(tokens[start..<end], cache: cache, wantsLogits: isLast)
+            {
                 values = result
             }
         }

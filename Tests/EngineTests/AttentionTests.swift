@@ -20,7 +20,9 @@ struct AttentionTests {
         let whole = fixture.attend(firstToken: 0, rowCount: 70)
         for firstToken in [0, 15, 16, 31, 37] {
             let part = fixture.attend(firstToken: firstToken, rowCount: rowCount)
-            for row in 0..<rowCount { #expect(part.values(ofRow: row) == whole.values(ofRow: firstToken + row)) }
+            for row in 0..<rowCount {
+                #expect(part.values(ofRow: row) == whole.values(ofRow: firstToken + row))
+            }
         }
     }
 
@@ -54,7 +56,12 @@ struct AttentionTests {
             for token in 0..<tokenCount {
                 let first = token * configuration.keyValueSize
                 pages[token / 16]
-                    .set(layer: 1, token: token % 16, key: { keys[first + $0] }, value: { values[first + $0] })
+                    .set(
+                        layer: 1,
+                        token: token % 16,
+                        key: { keys[first + $0] },
+                        value: { values[first + $0] }
+                    )
             }
         }
 
@@ -66,7 +73,14 @@ struct AttentionTests {
                 }
             }
             let result = FloatMatrix(rowCount: rowCount, columnCount: configuration.querySize)
-            attention.attend(rows, rowCount: rowCount, firstToken: firstToken, pages: pages, layer: 1, into: result)
+            attention.attend(
+                rows,
+                rowCount: rowCount,
+                firstToken: firstToken,
+                pages: pages,
+                layer: 1,
+                into: result
+            )
             return result
         }
 
@@ -83,7 +97,9 @@ struct AttentionTests {
                 weights: SeededWeights(seed: 0, layerCount: configuration.layerCount)
             )
             let (size, width) = (configuration.headSize, configuration.keyValueSize)
-            func slice(_ array: [Float], _ first: Int) -> [Double] { array[first..<first + size].map(Double.init) }
+            func slice(_ array: [Float], _ first: Int) -> [Double] {
+                array[first..<first + size].map(Double.init)
+            }
             var largest = 0.0
             for head in 0..<configuration.queryHeadCount {
                 let shared = head / configuration.groupSize * size

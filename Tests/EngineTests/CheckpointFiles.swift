@@ -22,7 +22,9 @@ enum CheckpointFiles {
             for element in tensor.elements { append(element, format, to: &data) }
             let shape = tensor.shape.map(String.init).joined(separator: ",")
             let range = "[\(start),\(data.count)]"
-            entries.append(#""\#(tensor.name)":{"dtype":"\#(formatName)","shape":[\#(shape)],"data_offsets":\#(range)}"#)
+            entries.append(
+                #""\#(tensor.name)":{"dtype":"\#(formatName)","shape":[\#(shape)],"data_offsets":\#(range)}"#
+            )
         }
         return file(header: "{\(entries.joined(separator: ","))}", data: data)
     }
@@ -30,7 +32,8 @@ enum CheckpointFiles {
     /// A file with any header and data.
     static func file(header: String, data: [UInt8]) -> [UInt8] {
         let length = UInt64(header.utf8.count)
-        return (0..<8).map { UInt8(truncatingIfNeeded: length >> (8 * UInt64($0))) } + Array(header.utf8) + data
+        return (0..<8).map { UInt8(truncatingIfNeeded: length >> (8 * UInt64($0))) } + Array(header.utf8)
+            + data
     }
 
     /// All tensors of a seeded model.
@@ -39,13 +42,15 @@ enum CheckpointFiles {
         let (hidden, feedForward) = (configuration.hiddenSize, configuration.feedForwardSize)
         let (query, keyValue) = (configuration.querySize, configuration.keyValueSize)
         var shapes: [(String, [Int])] = [
-            ("model.embed_tokens.weight", [configuration.vocabularySize, hidden]), ("model.norm.weight", [hidden]),
+            ("model.embed_tokens.weight", [configuration.vocabularySize, hidden]),
+            ("model.norm.weight", [hidden]),
             ("lm_head.weight", [configuration.vocabularySize, hidden]),
         ]
         for layer in 0..<configuration.layerCount {
             let prefix = "model.layers.\(layer)."
             shapes += [
-                ("\(prefix)input_layernorm.weight", [hidden]), ("\(prefix)post_attention_layernorm.weight", [hidden]),
+                ("\(prefix)input_layernorm.weight", [hidden]),
+                ("\(prefix)post_attention_layernorm.weight", [hidden]),
                 ("\(prefix)self_attn.q_proj.weight", [query, hidden]),
                 ("\(prefix)self_attn.k_proj.weight", [keyValue, hidden]),
                 ("\(prefix)self_attn.v_proj.weight", [keyValue, hidden]),
@@ -80,7 +85,9 @@ enum CheckpointFiles {
 
     /// Puts files into a directory.
     static func write(_ files: [String: [UInt8]], to directory: String) throws {
-        for (name, bytes) in files { try Data(bytes).write(to: URL(filePath: directory).appending(path: name)) }
+        for (name, bytes) in files {
+            try Data(bytes).write(to: URL(filePath: directory).appending(path: name))
+        }
     }
 
     private static func append(_ element: Float, _ format: ElementType, to data: inout [UInt8]) {

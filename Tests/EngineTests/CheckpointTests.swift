@@ -39,11 +39,16 @@ struct CheckpointTests {
     func shards() throws {
         let tensors = try CheckpointFiles.tensors(TestModels.odd, seed: 7)
         let (first, second) = (Array(tensors.prefix(9)), Array(tensors.dropFirst(9)))
-        let map = (first.map { "\"\($0.name)\":\"a.safetensors\"" } + second.map { "\"\($0.name)\":\"b.safetensors\"" })
+        let map =
+            (first.map { "\"\($0.name)\":\"a.safetensors\"" }
+            + second.map { "\"\($0.name)\":\"b.safetensors\"" })
             .joined(separator: ",")
         let model = try Self.load([
-            "model.safetensors.index.json": Array("{\"metadata\":{\"total_size\":1},\"weight_map\":{\(map)}}".utf8),
-            "a.safetensors": CheckpointFiles.safetensors(first), "b.safetensors": CheckpointFiles.safetensors(second),
+            "model.safetensors.index.json": Array(
+                "{\"metadata\":{\"total_size\":1},\"weight_map\":{\(map)}}".utf8
+            ),
+            "a.safetensors": CheckpointFiles.safetensors(first),
+            "b.safetensors": CheckpointFiles.safetensors(second),
         ])
         let expected = try Engine(TestModels.odd, seed: 7).makeSequence().append(Self.tokens)
         #expect(try Engine(model: model).makeSequence().append(Self.tokens) == expected)
@@ -66,10 +71,14 @@ struct CheckpointTests {
     @Test(
         "with a configuration that this engine would compute wrongly is refused",
         arguments: [
-            #""model_type":"gemma","#, #""hidden_act":"gelu","#, #""attention_bias":true,"#, #""mlp_bias":true,"#,
-            #""rope_scaling":{"rope_type":"yarn","factor":4},"#, #""num_key_value_heads":4,"#, #""hidden_size":-1,"#,
-            #""hidden_size":9223372036854775807,"#, #""num_hidden_layers":0,"#, #""head_dim":7,"#, #""vocab_size":100,"#,
-            #""rms_norm_eps":-1,"#, #""rope_theta":0,"#, #""hidden_size":"44","#, #""num_attention_heads":0,"#,
+            #""model_type":"gemma","#, #""hidden_act":"gelu","#, #""attention_bias":true,"#,
+            #""mlp_bias":true,"#,
+            #""rope_scaling":{"rope_type":"yarn","factor":4},"#, #""num_key_value_heads":4,"#,
+            #""hidden_size":-1,"#,
+            #""hidden_size":9223372036854775807,"#, #""num_hidden_layers":0,"#, #""head_dim":7,"#,
+            #""vocab_size":100,"#,
+            #""rms_norm_eps":-1,"#, #""rope_theta":0,"#, #""hidden_size":"44","#,
+            #""num_attention_heads":0,"#,
         ]
     )
     func unsupported(fields: String) throws {
@@ -102,7 +111,9 @@ struct CheckpointTests {
         #expect(newer.rotaryBase == 500_000)
     }
 
-    @Test("with a missing, misshapen or integer tensor, a missing file or an index that leads elsewhere is refused")
+    @Test(
+        "with a missing, misshapen or integer tensor, a missing file or an index that leads elsewhere is refused"
+    )
     func incomplete() throws {
         let tensors = try CheckpointFiles.tensors(TestModels.odd, seed: 7)
         for index in tensors.indices {

@@ -50,10 +50,14 @@ struct KVBlockTests {
             embedding = embedding.enumerated().map { $1 * scale * Double(value($0)) }
         }
         var expected = 0.0
-        try weights.read("model.layers.0.self_attn.v_proj.weight", rowCount: 20, columnCount: 44) { row, value in
+        try weights.read("model.layers.0.self_attn.v_proj.weight", rowCount: 20, columnCount: 44) {
+            row,
+            value in
             if row == 1 * 10 + 3 { expected = (0..<44).reduce(0) { $0 + embedding[$1] * Double(value($1)) } }
         }
-        #expect(abs(Double(element(layer: 0, isValue: true, token: 5, head: 1, element: 3)) - expected) < 1e-5)
+        #expect(
+            abs(Double(element(layer: 0, isValue: true, token: 5, head: 1, element: 3)) - expected) < 1e-5
+        )
     }
 
     @Test("of a wrong length, out of order or not yet computed are refused, and the sequence goes on")
@@ -69,8 +73,12 @@ struct KVBlockTests {
                 return (error as? EngineError)?.code
             }
         }
-        #expect(code { try sequence.importBlocks([UInt8](repeating: 0, count: byteCount - 1)) } == .invalidBlock)
-        #expect(code { try sequence.importBlocks([UInt8](repeating: 0, count: byteCount + 1)) } == .invalidBlock)
+        #expect(
+            code { try sequence.importBlocks([UInt8](repeating: 0, count: byteCount - 1)) } == .invalidBlock
+        )
+        #expect(
+            code { try sequence.importBlocks([UInt8](repeating: 0, count: byteCount + 1)) } == .invalidBlock
+        )
         #expect(code { _ = try sequence.exported(1, engine.layout) } == .invalidBlock)
         _ = try sequence.append(TestModels.tokens(20))
         #expect(code { try sequence.importBlocks([UInt8](repeating: 0, count: byteCount)) } == .invalidBlock)
@@ -104,7 +112,9 @@ struct KVBlockTests {
 
     @Test("have a namespace that names model, layout and number format, and nothing of how it is computed")
     func namespace() throws {
-        func description(seed: UInt64 = 7, _ change: (inout EngineOptions) -> Void = { _ in }) throws -> NamespaceID {
+        func description(seed: UInt64 = 7, _ change: (inout EngineOptions) -> Void = { _ in }) throws
+            -> NamespaceID
+        {
             try Engine(TestModels.odd, seed: seed, change).namespaceDescription().id
         }
         let base = try description()

@@ -9,8 +9,14 @@ struct KernelTests {
     @Test("a product's element is one chain of fused multiply-adds in ascending order", arguments: variants)
     func chain(variant: KernelVariant) {
         // Depths around the slices that the kernel cuts; rows around the tiles.
-        for (rowCount, depth, outputCount) in [(1, 1, 1), (7, 300, 33), (13, 256, 16), (12, 513, 48), (5, 31, 70)] {
-            let (rows, matrix, weights) = Self.operands(rowCount: rowCount, depth: depth, outputCount: outputCount)
+        for (rowCount, depth, outputCount) in [
+            (1, 1, 1), (7, 300, 33), (13, 256, 16), (12, 513, 48), (5, 31, 70),
+        ] {
+            let (rows, matrix, weights) = Self.operands(
+                rowCount: rowCount,
+                depth: depth,
+                outputCount: outputCount
+            )
             let result = FloatMatrix(rowCount: rowCount, columnCount: outputCount)
             for accumulates in [false, true] {
                 let before = (0..<rowCount).map { result.values(ofRow: $0) }
@@ -25,7 +31,9 @@ struct KernelTests {
                 for row in 0..<rowCount {
                     for output in 0..<outputCount {
                         var sum: Float = accumulates ? before[row][output] : 0
-                        for input in 0..<depth { sum.addProduct(rows[row, input], weights[output * depth + input]) }
+                        for input in 0..<depth {
+                            sum.addProduct(rows[row, input], weights[output * depth + input])
+                        }
                         #expect(result[row, output].bitPattern == sum.bitPattern)
                     }
                 }
@@ -48,7 +56,10 @@ struct KernelTests {
         }
     }
 
-    @Test("exponentials sum to what double precision says, keep their order, and stop at the count", arguments: variants)
+    @Test(
+        "exponentials sum to what double precision says, keep their order, and stop at the count",
+        arguments: variants
+    )
     func softmax(variant: KernelVariant) {
         for count in [1, 2, 15, 16, 17, 100] {
             let scores = TestModels.floats(count, seed: 3).map { $0 * 30 }
@@ -91,7 +102,10 @@ struct KernelTests {
         #expect(matrix.values(ofRow: 0) == [1, 0, 0, 0])
     }
 
-    @Test("a normalized row has a root mean square of 1 and does not depend on the row's scale", arguments: variants)
+    @Test(
+        "a normalized row has a root mean square of 1 and does not depend on the row's scale",
+        arguments: variants
+    )
     func normalize(variant: KernelVariant) {
         for count in [1, 16, 44, 512] {
             let values = TestModels.floats(count, seed: 5)
@@ -101,7 +115,13 @@ struct KernelTests {
                     rows[0, index] = values[index] * scale
                     rows[1, index] = 1
                 }
-                unsafe variant.normalize(rows.row(0), weights: rows.row(1), count: count, epsilon: 0, into: rows.row(2))
+                unsafe variant.normalize(
+                    rows.row(0),
+                    weights: rows.row(1),
+                    count: count,
+                    epsilon: 0,
+                    into: rows.row(2)
+                )
                 return rows.values(ofRow: 2)
             }
             let result = normalized(scale: 1)
@@ -131,7 +151,9 @@ struct KernelTests {
     ) -> (rows: FloatMatrix, matrix: PackedMatrix, weights: [Float]) {
         let rows = FloatMatrix(rowCount: rowCount, columnCount: depth)
         let values = TestModels.floats(rowCount * depth, seed: 1)
-        for row in 0..<rowCount { for column in 0..<depth { rows[row, column] = values[row * depth + column] } }
+        for row in 0..<rowCount {
+            for column in 0..<depth { rows[row, column] = values[row * depth + column] }
+        }
         let weights = TestModels.floats(outputCount * depth, seed: 2)
         let matrix = PackedMatrix(outputCount: outputCount, inputCount: depth)
         for output in 0..<outputCount { matrix.set(output: output) { weights[output * depth + $0] } }

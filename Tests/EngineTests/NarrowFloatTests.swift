@@ -10,14 +10,18 @@ struct NarrowFloatTests {
         for bits in UInt16.min...UInt16.max {
             let (half, brain) = (Float(halfBits: bits), Float(brainBits: bits))
             if half.isNaN ? !Float(halfBits: half.halfBits).isNaN : half.halfBits != bits { failures += 1 }
-            if brain.isNaN ? !Float(brainBits: brain.brainBits).isNaN : brain.brainBits != bits { failures += 1 }
+            if brain.isNaN ? !Float(brainBits: brain.brainBits).isNaN : brain.brainBits != bits {
+                failures += 1
+            }
         }
         #expect(failures == 0)
     }
 
     @Test("values between two are rounded to the nearer, ties to the even one")
     func rounding() {
-        for (low, high) in [(UInt16(0x3c00), UInt16(0x3c01)), (0x0001, 0x0002), (0x03ff, 0x0400), (0x7bfe, 0x7bff)] {
+        for (low, high) in [
+            (UInt16(0x3c00), UInt16(0x3c01)), (0x0001, 0x0002), (0x03ff, 0x0400), (0x7bfe, 0x7bff),
+        ] {
             let middle = (Float(halfBits: low) + Float(halfBits: high)) / 2
             #expect(middle.halfBits == (low.isMultiple(of: 2) ? low : high))
             #expect(middle.nextDown.halfBits == low)

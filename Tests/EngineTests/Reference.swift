@@ -59,7 +59,9 @@ struct Reference {
 
     /// Softmax of scaled products, then the weighted sum of values.
     func attend(_ query: [Double], _ keys: [[Double]], _ values: [[Double]]) -> [Double] {
-        let scores = keys.map { zip(query, $0).reduce(0) { $0 + $1.0 * $1.1 } / Double(query.count).squareRoot() }
+        let scores = keys.map {
+            zip(query, $0).reduce(0) { $0 + $1.0 * $1.1 } / Double(query.count).squareRoot()
+        }
         let top = scores.max() ?? 0
         let weights = scores.map { exp($0 - top) }
         let total = weights.reduce(0, +)

@@ -15,7 +15,10 @@ struct RotaryEmbeddingTests {
         }
     }
 
-    @Test("makes the product of a query and a key depend on their distance alone", arguments: [0, 1, 17, 300])
+    @Test(
+        "makes the product of a query and a key depend on their distance alone",
+        arguments: [0, 1, 17, 300]
+    )
     func distance(offset: Int) {
         let (query, key) = (TestModels.floats(10, seed: 2), TestModels.floats(10, seed: 3))
         let near = product(turned(query, by: offset + 5), turned(key, by: 5))

@@ -6,7 +6,8 @@ import Testing
 @Suite("The safetensors parser")
 struct SafetensorsTests {
     private static let good = CheckpointFiles.safetensors([
-        .init(name: "a", shape: [2, 3], elements: [1, 2, 3, 4, 5, 6]), .init(name: "b", shape: [4], elements: [7, 8, 9, 10]),
+        .init(name: "a", shape: [2, 3], elements: [1, 2, 3, 4, 5, 6]),
+        .init(name: "b", shape: [4], elements: [7, 8, 9, 10]),
         .init(name: "empty", shape: [0, 5], elements: []), .init(name: "scalar", shape: [], elements: [11]),
     ])
 
@@ -30,14 +31,15 @@ struct SafetensorsTests {
             #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#,
             #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}}"#,
             #"{"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}}"#,
-            #"{"a":{"dtype":"F32","shape":[4611686018427387905,4],"data_offsets":[0,8]}}"#,  // overflows to 16
+            #"{"a":{"dtype":"F32","shape":[4611686018427387905,4],"data_offsets":[0,8]}}"#,  // overflows
             #"{"a":{"dtype":"F32","shape":[18446744073709551615],"data_offsets":[0,8]}}"#,
             #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,18446744073709551615]}}"#,
             #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0]}}"#,
             #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4,8]}}"#,
             #"{"a":{"dtype":"F33","shape":[2],"data_offsets":[0,8]}}"#,
             #"{"a":{"shape":[2],"data_offsets":[0,8]}}"#, #"{"a":{"dtype":"F32","data_offsets":[0,8]}}"#,
-            #"{"a":{"dtype":"F32","shape":[2]}}"#, #"{"a":7}"#, #"{"a":{"dtype":"F32","shape":[2.5],"data_offsets":[0,8]}}"#,
+            #"{"a":{"dtype":"F32","shape":[2]}}"#, #"{"a":7}"#,
+            #"{"a":{"dtype":"F32","shape":[2.5],"data_offsets":[0,8]}}"#,
             "[]", "{", "", "nothing", #" {"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#,
             String(repeating: "[", count: 100_000), #"{"a":"# + String(repeating: "[", count: 100_000),
         ]
@@ -55,10 +57,15 @@ struct SafetensorsTests {
             for index in 0..<8 { bytes[index] = UInt8(truncatingIfNeeded: length >> (8 * UInt64(index))) }
             #expect(throws: EngineError.self) { try Self.parse(bytes) }
         }
-        for count in 0..<Self.good.count { #expect(throws: EngineError.self) { try Self.parse(Array(Self.good.prefix(count))) } }
+        for count in 0..<Self.good.count {
+            #expect(throws: EngineError.self) { try Self.parse(Array(Self.good.prefix(count))) }
+        }
     }
 
-    @Test("never traps on damaged files, and what it accepts lies inside the file", arguments: [UInt64(1), 2, 3, 4])
+    @Test(
+        "never traps on damaged files, and what it accepts lies inside the file",
+        arguments: [UInt64(1), 2, 3, 4]
+    )
     func mutations(seed: UInt64) {
         var random = SeededRandom(seed: seed)
         let alphabet = Array("0123456789{}[]\",:-.eEFBI__metadata__".utf8)

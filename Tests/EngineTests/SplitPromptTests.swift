@@ -47,7 +47,9 @@ struct SplitPromptTests {
     @Test("with every instruction set of this machine", arguments: KernelVariant.allCases)
     func variants(variant: KernelVariant) throws {
         guard variant.isSupported else { return }
-        let expected = try Engine(TestModels.odd) { $0.variant = .portable }.makeSequence().append(Self.tokens)
+        let expected = try Engine(TestModels.odd) { $0.variant = .portable }.makeSequence().append(
+            Self.tokens
+        )
         let engine = try Engine(TestModels.odd) { $0.variant = variant }
         #expect(engine.variant == variant)
         #expect(try engine.makeSequence().append(Self.tokens) == expected)

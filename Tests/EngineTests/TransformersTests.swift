@@ -13,7 +13,9 @@ struct TransformersTests {
 
     @Test("gives the logits that transformers gives", arguments: [1, 40, 100])
     func logits(tokenCount: Int) throws {
-        let directory = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Fixtures/tiny-llama")
+        let directory = URL(filePath: #filePath).deletingLastPathComponent().appending(
+            path: "Fixtures/tiny-llama"
+        )
         let json = try Data(contentsOf: directory.appending(path: "expected.json"))
         let expected = try JSONDecoder().decode(Expected.self, from: json)
         let engine = try Engine(model: .load(directory: directory.path))

@@ -6,7 +6,9 @@ package import Blocks
 /// are stored after the rotary embedding, so a block belongs at its place in the sequence and nowhere else; chained
 /// keys see to that.
 package struct KVLayout: Hashable, Sendable {
-    /// The order of the axes, as a namespace's description names it. The digit changes with the meaning of the bytes.
+    /// The order of the axes, as a namespace's description names it.
+    ///
+    /// The digit changes with the meaning of the bytes.
     package static let name = "larder-1:layer,kv,token,head,element"
 
     /// Decoder layers.
@@ -38,7 +40,10 @@ package struct KVLayout: Hashable, Sendable {
         self.tokensPerBlock = tokensPerBlock
         self.elementType = elementType
         guard blockByteCount <= Limits.payloadByteCountMax else {
-            throw EngineError(.invalidConfiguration, "a block of \(tokensPerBlock) tokens has \(blockByteCount) bytes")
+            throw EngineError(
+                .invalidConfiguration,
+                "a block of \(tokensPerBlock) tokens has \(blockByteCount) bytes"
+            )
         }
     }
 

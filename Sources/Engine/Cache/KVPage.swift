@@ -29,24 +29,6 @@ final class KVPage: Sendable {
         return unsafe floats.row(layer) + shape.headCount * shape.keyFloatCount + head * shape.valueFloatCount
     }
 
-    /// Rounds one token's keys and values of a layer and puts them into lane `token`.
-    ///
-    /// `keys` and `values` have `headCount * headSize` floats.
-    func set<Element: KVElement>(
-        layer: Int,
-        token: Int,
-        keys: UnsafePointer<Float>,
-        values: UnsafePointer<Float>,
-        as element: Element.Type
-    ) {
-        set(
-            layer: layer,
-            token: token,
-            key: { unsafe Element.value(of: Element.bits(of: keys[$0])) },
-            value: { unsafe Element.value(of: Element.bits(of: values[$0])) }
-        )
-    }
-
     /// Puts one token's keys and values of a layer, given by [head][element] index, into lane `token`.
     @inline(__always)
     func set(layer: Int, token: Int, key: (Int) -> Float, value: (Int) -> Float) {

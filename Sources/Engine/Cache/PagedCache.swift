@@ -60,8 +60,8 @@ final class PagedCache {
             let (block, layer) = index.quotientAndRemainder(dividingBy: layout.layerCount)
             // SAFETY: the block lies inside the bytes, whose length was checked.
             let memory = unsafe source.block(block, byteCount: layout.blockByteCount)
-            let first = firstToken + block * layout.tokensPerBlock
-            unsafe Self.read(memory, layer: layer, firstToken: first, layout, layout.elementType.element, into: pages)
+            let firstToken = firstToken + block * layout.tokensPerBlock
+            unsafe Self.read(memory, layer: layer, firstToken: firstToken, layout, into: pages)
         }
         advance(count * layout.tokensPerBlock)
     }
@@ -80,57 +80,47 @@ final class PagedCache {
             throw EngineError(.invalidBlock, "block \(index) is not computed; there are \(tokenCount) tokens")
         }
         for layer in 0..<layout.layerCount {
-            unsafe write(layer: layer, of: index, layout.elementType.element, into: destination)
+            unsafe write(layer: layer, of: index, into: destination)
         }
     }
 
-    private static func read<Element: KVElement>(
+    private static func read(
         _ block: UnsafeRawBufferPointer,
         layer: Int,
         firstToken: Int,
         _ layout: KVLayout,
-        _ element: Element.Type,
         into pages: [KVPage]
     ) {
-        let step = MemoryLayout<Element.Bits>.size
+        guard let start = block.baseAddress else { return }
+        let format = KVFormat(layout.elementType)
         for token in 0..<layout.tokensPerBlock {
-            let keys = layout.byteOffset(layer: layer, isValue: false, token: token)
-            let values = layout.byteOffset(layer: layer, isValue: true, token: token)
             let (page, lane) = (firstToken + token).quotientAndRemainder(dividingBy: KVPage.tokenCount)
             // SAFETY: the layout's offsets lie inside a block's bytes.
-            let load = { (offset: Int) in
-                unsafe Element.value(of: Element.Bits(littleEndian: block.loadUnaligned(fromByteOffset: offset, as: Element.Bits.self)))
-            }
+            let keys = unsafe start + layout.byteOffset(layer: layer, isValue: false, token: token)
+            let values = unsafe start + layout.byteOffset(layer: layer, isValue: true, token: token)
             pages[page]
-                .set(layer: layer, token: lane, key: { load(keys + $0 * step) }, value: { load(values + $0 * step) })
+                .set(
+                    layer: layer,
+                    token: lane,
+                    key: { unsafe format.load(keys, $0) },
+                    value: { unsafe format.load(values, $0) }
+                )
         }
     }
 
-    private func write<Element: KVElement>(
-        layer: Int,
-        of block: Int,
-        _ element: Element.Type,
-        into destination: UnsafeMutableRawBufferPointer
-    ) {
-        let step = MemoryLayout<Element.Bits>.size
+    private func write(layer: Int, of block: Int, into destination: UnsafeMutableRawBufferPointer) {
+        guard let start = destination.baseAddress else { return }
+        let format = KVFormat(layout.elementType)
         for token in 0..<layout.tokensPerBlock {
-            let keys = layout.byteOffset(layer: layer, isValue: false, token: token)
-            let values = layout.byteOffset(layer: layer, isValue: true, token: token)
             let (page, lane) = (block * layout.tokensPerBlock + token)
                 .quotientAndRemainder(dividingBy: KVPage.tokenCount)
+            // SAFETY: the layout's offsets lie inside a block's bytes.
+            let keys = unsafe start + layout.byteOffset(layer: layer, isValue: false, token: token)
+            let values = unsafe start + layout.byteOffset(layer: layer, isValue: true, token: token)
             pages[page]
                 .forEach(layer: layer, token: lane) { index, key, value in
-                    // SAFETY: the layout's offsets lie inside a block's bytes.
-                    unsafe destination.storeBytes(
-                        of: Element.bits(of: key).littleEndian,
-                        toByteOffset: keys + index * step,
-                        as: Element.Bits.self
-                    )
-                    unsafe destination.storeBytes(
-                        of: Element.bits(of: value).littleEndian,
-                        toByteOffset: values + index * step,
-                        as: Element.Bits.self
-                    )
+                    unsafe format.store(key, keys, index)
+                    unsafe format.store(value, values, index)
                 }
         }
     }

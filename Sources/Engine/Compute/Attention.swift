@@ -45,7 +45,15 @@ struct Attention {
             // The last tiles have the longest rows: they go first.
             let (tile, head) = (tileCount * headCount - 1 - index).quotientAndRemainder(dividingBy: headCount)
             let rows = tile * tileTokenCount..<min(rowCount, (tile + 1) * tileTokenCount)
-            attend(queries, rows: rows, firstToken: firstToken, head: head, pages: pages, layer: layer, destination)
+            attend(
+                queries,
+                rows: rows,
+                firstToken: firstToken,
+                head: head,
+                pages: pages,
+                layer: layer,
+                destination
+            )
         }
     }
 
@@ -88,7 +96,15 @@ struct Attention {
                 return unsafe variant.exponentiate(tile.scores.row(row), count: visibleCount)
             }
         for page in 0..<sharedPageCount {
-            add(pages[page], tokenCount: KVPage.tokenCount, to: tile, rows: 0..<tile.results.rowCount, page, layer, head)
+            add(
+                pages[page],
+                tokenCount: KVPage.tokenCount,
+                to: tile,
+                rows: 0..<tile.results.rowCount,
+                page,
+                layer,
+                head
+            )
         }
         for (offset, row) in rows.enumerated() {
             let ownRows = offset * group..<(offset + 1) * group

@@ -27,7 +27,9 @@ package final class FloatMatrix: @unchecked Sendable {
 
     deinit { unsafe elements.deallocate() }
 
-    /// The first element of a row. Traps outside `0..<rowCount`: a mistake of ours.
+    /// The first element of a row.
+    ///
+    /// Traps outside `0..<rowCount`: a mistake of ours.
     func row(_ index: Int) -> UnsafeMutablePointer<Float> {
         precondition(index >= 0 && index < rowCount)
         // SAFETY: the row is inside the allocation, which has at least one element.

@@ -102,7 +102,7 @@ final class ForwardPass: Sendable {
     /// Turns queries and keys by their positions; rounds keys and values into the cache.
     private func turnAndStore(_ rotations: [[Float]], firstToken: Int, layer: Int, cache: PagedCache) {
         let configuration = model.configuration
-        let (pages, element) = (cache.pages, cache.layout.elementType.element)
+        let (pages, format) = (cache.pages, KVFormat(cache.layout.elementType))
         forEachRow(rotations.count) { [queryKeyValue] row in
             let headCount = configuration.queryHeadCount + configuration.keyValueHeadCount
             let heads = unsafe queryKeyValue.row(row)
@@ -111,17 +111,35 @@ final class ForwardPass: Sendable {
                 unsafe RotaryEmbedding.turn(heads + head * configuration.headSize, by: rotations[row])
             }
             let keys = unsafe heads + configuration.querySize
+            let values = unsafe keys + configuration.keyValueSize
             let (page, lane) = (firstToken + row).quotientAndRemainder(dividingBy: KVPage.tokenCount)
-            unsafe pages[page]
-                .set(layer: layer, token: lane, keys: keys, values: keys + configuration.keyValueSize, as: element)
+            pages[page]
+                .set(
+                    layer: layer,
+                    token: lane,
+                    key: { unsafe format.rounded(keys[$0]) },
+                    value: { unsafe format.rounded(values[$0]) }
+                )
         }
     }
 
     /// gate = SiLU(gate(normalized)) * up(normalized).
     private func feedForward(_ rowCount: Int, _ layer: LayerWeights) {
         forEachPanelRange(layer.gate) { [self] panels in
-            layer.gate.multiply(normalized, rowRange: 0..<rowCount, panelRange: panels, into: gate, variant: variant)
-            layer.up.multiply(normalized, rowRange: 0..<rowCount, panelRange: panels, into: up, variant: variant)
+            layer.gate.multiply(
+                normalized,
+                rowRange: 0..<rowCount,
+                panelRange: panels,
+                into: gate,
+                variant: variant
+            )
+            layer.up.multiply(
+                normalized,
+                rowRange: 0..<rowCount,
+                panelRange: panels,
+                into: up,
+                variant: variant
+            )
             let first = panels.lowerBound * KernelVariant.panelWidth
             for row in 0..<rowCount {
                 // SAFETY: both rows are padded to whole panels.

@@ -1,6 +1,6 @@
 internal import CEngineKernels
 
-/// The instruction set the inner loops run with. The choice changes the speed and never a bit of a result.
+/// The instruction set the inner loops run with; the choice changes the speed and never a bit of a result.
 package enum KernelVariant: String, Sendable, CaseIterable {
     /// Whatever the compiler makes of plain C; slow where the machine has no fused multiply-add.
     case portable
@@ -41,7 +41,16 @@ extension KernelVariant {
         accumulates: Bool
     ) {
         unsafe larder_multiply(
-            code, rows, rowStride, rowCount, depth, panels, panelStride, panelCount, destination, destinationStride,
+            code,
+            rows,
+            rowStride,
+            rowCount,
+            depth,
+            panels,
+            panelStride,
+            panelCount,
+            destination,
+            destinationStride,
             accumulates ? 1 : 0
         )
     }

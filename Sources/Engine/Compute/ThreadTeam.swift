@@ -60,7 +60,7 @@ private final class Step: Sendable {
     }
 }
 
-/// Where steps are posted. All fields are guarded by `condition`.
+/// Where steps are posted; all fields are guarded by `condition`.
 private final class Board: @unchecked Sendable {
     private let condition = NSCondition()
     private var step: Step?

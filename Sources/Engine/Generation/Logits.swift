@@ -1,3 +1,4 @@
+internal import Blocks
 internal import Crypto
 
 /// A model's verdict on the next token: one logit per token of the vocabulary.
@@ -12,6 +13,6 @@ package struct Logits: Sendable, Hashable {
         var hash = SHA256()
         let bits = values.map(\.bitPattern.littleEndian)
         unsafe bits.withUnsafeBytes { unsafe hash.update(bufferPointer: $0) }
-        return hexadecimal(hash.finalize())
+        return Hexadecimal.text(of: Array(hash.finalize()))
     }
 }

@@ -24,7 +24,9 @@ package struct Sampler: Sendable {
         generator = SeededGenerator(seed: options.seed)
     }
 
-    /// The next token; the first of equally likely ones when choosing greedily. Token 0 when there is no number
+    /// The next token; the first of equally likely ones when choosing greedily.
+    ///
+    /// Token 0 when there is no number
     /// among the logits.
     package mutating func next(_ logits: Logits) -> UInt32 {
         guard options.temperature > 0 else { return Self.likeliest(logits.values) }
@@ -33,7 +35,8 @@ package struct Sampler: Sendable {
 
     private static func likeliest(_ values: [Float]) -> UInt32 {
         var best = 0
-        for (token, value) in values.enumerated() where value > values[best] || values[best].isNaN && !value.isNaN {
+        for (token, value) in values.enumerated()
+        where value > values[best] || values[best].isNaN && !value.isNaN {
             best = token
         }
         return UInt32(best)

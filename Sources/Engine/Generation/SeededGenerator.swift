@@ -1,4 +1,4 @@
-/// A small reproducible generator (SplitMix64, by S. Vigna, https://prng.di.unimi.it/splitmix64.c).
+/// A small reproducible generator: SplitMix64 (https://prng.di.unimi.it/splitmix64.c).
 package struct SeededGenerator: RandomNumberGenerator, Sendable {
     static let step: UInt64 = 0x9e37_79b9_7f4a_7c15
     private var state: UInt64

@@ -1,3 +1,4 @@
+internal import Blocks
 internal import Crypto
 internal import Foundation
 
@@ -33,7 +34,7 @@ struct CheckpointDirectory: WeightSource {
             files.append(Shard(file: file, header: try parsed.get()))
         }
         self.files = files
-        digest = hexadecimal(hash.finalize())
+        digest = Hexadecimal.text(of: Array(hash.finalize()))
     }
 
     func read(
@@ -55,7 +56,10 @@ struct CheckpointDirectory: WeightSource {
             )
         }
         guard let widen = unsafe tensor.format.widening else {
-            throw EngineError(.invalidWeights, "tensor \(name) is \(tensor.format.rawValue), not F32, F16 or BF16")
+            throw EngineError(
+                .invalidWeights,
+                "tensor \(name) is \(tensor.format.rawValue), not F32, F16 or BF16"
+            )
         }
         unsafe shard.file.withBytes { bytes in
             // SAFETY: the header was checked to lie inside the file, and shape times element size to be its length.
@@ -69,7 +73,10 @@ struct CheckpointDirectory: WeightSource {
     }
 
     private static func weightFileNames(in directory: URL) throws(EngineError) -> [String] {
-        guard FileManager.default.fileExists(atPath: directory.appending(path: "model.safetensors.index.json").path)
+        guard
+            FileManager.default.fileExists(
+                atPath: directory.appending(path: "model.safetensors.index.json").path
+            )
         else {
             return ["model.safetensors"]
         }
@@ -78,8 +85,13 @@ struct CheckpointDirectory: WeightSource {
             throw EngineError(.invalidWeights, "model.safetensors.index.json has no weight_map")
         }
         let names = Set(index.weight_map.values).sorted()
-        guard names.allSatisfy({ !$0.isEmpty && !$0.contains("/") && $0 != ".." && $0 != "." }), !names.isEmpty else {
-            throw EngineError(.invalidWeights, "model.safetensors.index.json names files outside its directory")
+        guard names.allSatisfy({ !$0.isEmpty && !$0.contains("/") && $0 != ".." && $0 != "." }),
+            !names.isEmpty
+        else {
+            throw EngineError(
+                .invalidWeights,
+                "model.safetensors.index.json names files outside its directory"
+            )
         }
         return names
     }
@@ -102,11 +114,23 @@ extension SafetensorsHeader.Format {
     fileprivate var widening: ((UnsafeRawBufferPointer, Int) -> Float)? {
         switch self {
         case .float32:
-            { unsafe Float(bitPattern: UInt32(littleEndian: $0.loadUnaligned(fromByteOffset: $1, as: UInt32.self))) }
+            {
+                unsafe Float(
+                    bitPattern: UInt32(littleEndian: $0.loadUnaligned(fromByteOffset: $1, as: UInt32.self))
+                )
+            }
         case .bfloat16:
-            { unsafe Float(brainBits: UInt16(littleEndian: $0.loadUnaligned(fromByteOffset: $1, as: UInt16.self))) }
+            {
+                unsafe Float(
+                    brainBits: UInt16(littleEndian: $0.loadUnaligned(fromByteOffset: $1, as: UInt16.self))
+                )
+            }
         case .float16:
-            { unsafe Float(halfBits: UInt16(littleEndian: $0.loadUnaligned(fromByteOffset: $1, as: UInt16.self))) }
+            {
+                unsafe Float(
+                    halfBits: UInt16(littleEndian: $0.loadUnaligned(fromByteOffset: $1, as: UInt16.self))
+                )
+            }
         default: nil
         }
     }

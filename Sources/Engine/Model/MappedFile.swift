@@ -26,7 +26,9 @@ final class MappedFile: @unchecked Sendable {
             return
         }
         let address = unsafe mmap(nil, status.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0)
-        guard let address = unsafe address, unsafe address != MAP_FAILED else { throw Self.failure("map", path) }
+        guard let address = unsafe address, unsafe address != MAP_FAILED else {
+            throw Self.failure("map", path)
+        }
         unsafe bytes = UnsafeRawBufferPointer(start: address, count: status.st_size)
     }
 

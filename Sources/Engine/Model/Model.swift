@@ -1,3 +1,4 @@
+internal import Blocks
 internal import Crypto
 internal import Foundation
 
@@ -24,7 +25,7 @@ package final class Model: Sendable {
         return Model(
             configuration: configuration,
             name: "seed-\(seed)",
-            digest: hexadecimal(hash.finalize()),
+            digest: Hexadecimal.text(of: Array(hash.finalize())),
             weights: try ModelWeights(configuration, from: source)
         )
     }
@@ -49,10 +50,4 @@ package final class Model: Sendable {
         self.weights = weights
         rotary = RotaryEmbedding(configuration)
     }
-}
-
-/// Bytes as lower-case hexadecimal digits.
-func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {
-    let digits = Array("0123456789abcdef".utf8)
-    return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
 }

@@ -16,7 +16,9 @@ extension ModelConfiguration {
         hiddenSize = file.hidden_size
         queryHeadCount = file.num_attention_heads
         keyValueHeadCount = file.num_key_value_heads ?? file.num_attention_heads
-        guard queryHeadCount > 0 else { throw EngineError(.invalidConfiguration, "there are no attention heads") }
+        guard queryHeadCount > 0 else {
+            throw EngineError(.invalidConfiguration, "there are no attention heads")
+        }
         headSize = file.head_dim ?? hiddenSize / queryHeadCount
         feedForwardSize = file.intermediate_size
         vocabularySize = file.vocab_size
@@ -55,7 +57,10 @@ private struct ConfigurationFile: Decodable {
 
     func requireSupported() throws(EngineError) {
         guard model_type == nil || model_type == "llama" else {
-            throw EngineError(.invalidConfiguration, "this engine computes Llama models, not \(model_type ?? "")")
+            throw EngineError(
+                .invalidConfiguration,
+                "this engine computes Llama models, not \(model_type ?? "")"
+            )
         }
         guard hidden_act == nil || hidden_act == "silu" || hidden_act == "swish" else {
             throw EngineError(.invalidConfiguration, "hidden_act \(hidden_act ?? "") is not SiLU")
@@ -79,7 +84,9 @@ private struct ConfigurationFile: Decodable {
             case ("default", _): return .none
             case ("linear", .some(let factor)): return .linear(factor: factor)
             case ("llama3", .some(let factor)):
-                guard let low_freq_factor, let high_freq_factor, let original_max_position_embeddings else { break }
+                guard let low_freq_factor, let high_freq_factor, let original_max_position_embeddings else {
+                    break
+                }
                 return .llama3(
                     factor: factor,
                     lowFrequencyFactor: low_freq_factor,
@@ -88,7 +95,10 @@ private struct ConfigurationFile: Decodable {
                 )
             default: break
             }
-            throw EngineError(.invalidConfiguration, "rotary scaling \(rope_type ?? type ?? "") is not supported")
+            throw EngineError(
+                .invalidConfiguration,
+                "rotary scaling \(rope_type ?? type ?? "") is not supported"
+            )
         }
     }
 

@@ -61,16 +61,23 @@ package struct ModelConfiguration: Hashable, Sendable {
             )
         }
         guard headSize.isMultiple(of: 2) else {
-            throw EngineError(.invalidConfiguration, "head size \(headSize) is odd; rotary embedding turns pairs")
+            throw EngineError(
+                .invalidConfiguration,
+                "head size \(headSize) is odd; rotary embedding turns pairs"
+            )
         }
         guard normalizationEpsilon.isFinite, normalizationEpsilon >= 0 else {
-            throw EngineError(.invalidConfiguration, "the normalization epsilon is not a small positive number")
+            throw EngineError(
+                .invalidConfiguration,
+                "the normalization epsilon is not a small positive number"
+            )
         }
         guard rotaryBase.isFinite, rotaryBase > 0 else {
             throw EngineError(.invalidConfiguration, "the rotary base is not a positive number")
         }
         try rotaryScaling.validate()
-        for token in endTokens.union(beginToken.map { [$0] } ?? []) where !(0..<vocabularySize).contains(Int(token)) {
+        for token in endTokens.union(beginToken.map { [$0] } ?? [])
+        where !(0..<vocabularySize).contains(Int(token)) {
             throw EngineError(.invalidConfiguration, "special token \(token) is outside the vocabulary")
         }
     }

@@ -22,7 +22,7 @@ struct RotaryEmbedding: Sendable {
         return angles.map { Float(cos($0)) } + angles.map { Float(sin($0)) }
     }
 
-    /// Turns one head in place. `rotation` comes from `rotation(at:)`.
+    /// Turns one head in place by what `rotation(at:)` gave.
     static func turn(_ head: UnsafeMutablePointer<Float>, by rotation: [Float]) {
         let half = rotation.count / 2
         unsafe rotation.withUnsafeBufferPointer { rotation in

@@ -5,7 +5,12 @@ package enum RotaryScaling: Hashable, Sendable {
     /// All frequencies divided by a factor.
     case linear(factor: Double)
     /// Llama 3: long wavelengths divided by a factor, short ones kept, those between blended.
-    case llama3(factor: Double, lowFrequencyFactor: Double, highFrequencyFactor: Double, trainedTokenCount: Double)
+    case llama3(
+        factor: Double,
+        lowFrequencyFactor: Double,
+        highFrequencyFactor: Double,
+        trainedTokenCount: Double
+    )
 
     /// Throws `.invalidConfiguration` for factors that give no finite frequency.
     func validate() throws(EngineError) {

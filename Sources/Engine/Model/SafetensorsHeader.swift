@@ -48,13 +48,20 @@ package struct SafetensorsHeader: Sendable {
         let announced = unsafe UInt64(littleEndian: file.loadUnaligned(as: UInt64.self))
         let roomByteCount = min(file.count - 8, Self.byteCountMax)
         guard let headerByteCount = Int(exactly: announced), headerByteCount <= roomByteCount else {
-            throw EngineError(.invalidWeights, "the header is said to have \(announced) bytes, more than there are")
+            throw EngineError(
+                .invalidWeights,
+                "the header is said to have \(announced) bytes, more than there are"
+            )
         }
         // SAFETY: 8 + headerByteCount bytes are there, as checked above.
         let json = unsafe Data(UnsafeRawBufferPointer(rebasing: file[8..<8 + headerByteCount]))
-        guard json.first == UInt8(ascii: "{"), let table = try? JSONDecoder().decode([String: Entry].self, from: json)
+        guard json.first == UInt8(ascii: "{"),
+            let table = try? JSONDecoder().decode([String: Entry].self, from: json)
         else {
-            throw EngineError(.invalidWeights, "the header is not a table of tensors with known number formats")
+            throw EngineError(
+                .invalidWeights,
+                "the header is not a table of tensors with known number formats"
+            )
         }
         let dataStart = 8 + headerByteCount
         let dataByteCount = file.count - dataStart
@@ -78,7 +85,10 @@ package struct SafetensorsHeader: Sendable {
         }
         for (name, tensor) in inOrder {
             guard tensor.byteRange.lowerBound == end else {
-                throw EngineError(.invalidWeights, "tensor \(name) overlaps another, or leaves a hole before it")
+                throw EngineError(
+                    .invalidWeights,
+                    "tensor \(name) overlaps another, or leaves a hole before it"
+                )
             }
             end = tensor.byteRange.upperBound
         }
@@ -100,10 +110,14 @@ private struct Entry: Decodable {
         dataByteCount: Int
     ) throws(EngineError) -> SafetensorsHeader.Tensor {
         guard let format = dtype.flatMap(SafetensorsHeader.Format.init), let shape, let data_offsets,
-            data_offsets.count == 2, let begin = Int(exactly: data_offsets[0]), let end = Int(exactly: data_offsets[1]),
+            data_offsets.count == 2, let begin = Int(exactly: data_offsets[0]),
+            let end = Int(exactly: data_offsets[1]),
             begin <= end, end <= dataByteCount
         else {
-            throw EngineError(.invalidWeights, "tensor \(name) has no known format, no shape, or lies outside the file")
+            throw EngineError(
+                .invalidWeights,
+                "tensor \(name) has no known format, no shape, or lies outside the file"
+            )
         }
         var byteCount = format.byteCount
         var sizes: [Int] = []
@@ -112,13 +126,22 @@ private struct Entry: Decodable {
                 throw EngineError(.invalidWeights, "tensor \(name) has an impossible shape")
             }
             let (product, overflows) = byteCount.multipliedReportingOverflow(by: size)
-            guard !overflows else { throw EngineError(.invalidWeights, "tensor \(name) has an impossible shape") }
+            guard !overflows else {
+                throw EngineError(.invalidWeights, "tensor \(name) has an impossible shape")
+            }
             byteCount = product
             sizes.append(size)
         }
         guard byteCount == end - begin else {
-            throw EngineError(.invalidWeights, "tensor \(name) has \(end - begin) bytes, its shape asks for \(byteCount)")
+            throw EngineError(
+                .invalidWeights,
+                "tensor \(name) has \(end - begin) bytes, its shape asks for \(byteCount)"
+            )
         }
-        return SafetensorsHeader.Tensor(format: format, shape: sizes, byteRange: dataStart + begin..<dataStart + end)
+        return SafetensorsHeader.Tensor(
+            format: format,
+            shape: sizes,
+            byteRange: dataStart + begin..<dataStart + end
+        )
     }
 }

@@ -33,7 +33,11 @@ extension ModelWeights {
                 outputHead.set(output: token) { embedding[token, $0] }
             }
         } else {
-            outputHead = try source.packed(["lm_head.weight"], rowCounts: [configuration.vocabularySize], hiddenSize)
+            outputHead = try source.packed(
+                ["lm_head.weight"],
+                rowCounts: [configuration.vocabularySize],
+                hiddenSize
+            )
         }
     }
 }
@@ -54,7 +58,11 @@ extension LayerWeights {
             hidden
         )
         attentionOutput = try source.packed(["\(prefix)self_attn.o_proj.weight"], rowCounts: [hidden], query)
-        feedForwardNorm = try source.rows("\(prefix)post_attention_layernorm.weight", rowCount: 1, columnCount: hidden)
+        feedForwardNorm = try source.rows(
+            "\(prefix)post_attention_layernorm.weight",
+            rowCount: 1,
+            columnCount: hidden
+        )
         gate = try source.packed(["\(prefix)mlp.gate_proj.weight"], rowCounts: [feedForward], hidden)
         up = try source.packed(["\(prefix)mlp.up_proj.weight"], rowCounts: [feedForward], hidden)
         down = try source.packed(["\(prefix)mlp.down_proj.weight"], rowCounts: [hidden], feedForward)
@@ -62,8 +70,11 @@ extension LayerWeights {
 }
 
 extension WeightSource {
-    /// A tensor as plain rows. Memory is taken once the first row shows that the tensor has the promised shape.
-    fileprivate func rows(_ name: String, rowCount: Int, columnCount: Int) throws(EngineError) -> FloatMatrix {
+    /// A tensor as plain rows.
+    ///
+    /// Memory is taken once the first row shows that the tensor has the promised shape.
+    fileprivate func rows(_ name: String, rowCount: Int, columnCount: Int) throws(EngineError) -> FloatMatrix
+    {
         var matrix: FloatMatrix?
         try read(name, rowCount: rowCount, columnCount: columnCount) { row, element in
             let target = matrix ?? FloatMatrix(rowCount: rowCount, columnCount: columnCount)

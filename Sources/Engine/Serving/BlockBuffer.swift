@@ -14,19 +14,26 @@ package final class BlockBuffer: @unchecked Sendable {
         precondition(blockCount > 0 && blockByteCount > 0)
         self.blockCount = blockCount
         self.blockByteCount = blockByteCount
-        unsafe memory = UnsafeMutableRawBufferPointer.allocate(byteCount: blockCount * blockByteCount, alignment: 64)
+        unsafe memory = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: blockCount * blockByteCount,
+            alignment: 64
+        )
         // SAFETY: the bytes were just allocated.
         unsafe memory.initializeMemory(as: UInt8.self, repeating: 0)
     }
 
     deinit { unsafe memory.deallocate() }
 
-    /// One block's bytes. Traps outside `0..<blockCount`: a mistake of ours.
+    /// One block's bytes.
+    ///
+    /// Traps outside `0..<blockCount`: a mistake of ours.
     package subscript(index: Int) -> UnsafeMutableRawBufferPointer {
         unsafe blocks(index..<index + 1)
     }
 
-    /// The bytes of some blocks. Traps outside `0..<blockCount`: a mistake of ours.
+    /// The bytes of some blocks.
+    ///
+    /// Traps outside `0..<blockCount`: a mistake of ours.
     package func blocks(_ range: Range<Int>) -> UnsafeMutableRawBufferPointer {
         precondition(range.lowerBound >= 0 && range.upperBound <= blockCount)
         // SAFETY: the range lies inside the memory.

@@ -11,13 +11,14 @@ package final class RequestRunner {
     private let clock = ContinuousClock()
     private let buffer: BlockBuffer
 
-    /// Takes memory for transfers.
-    package init(_ engine: Engine, exchange: any BlockExchange) {
+    /// Takes memory for transfers of `transferBlockCount` blocks; `nil`: as many as 16 MiB hold.
+    package init(_ engine: Engine, exchange: any BlockExchange, transferBlockCount: Int? = nil) {
         self.engine = engine
         self.exchange = exchange
         let blockByteCount = engine.layout.blockByteCount
+        let blockCount = transferBlockCount ?? Self.transferByteCountMax / blockByteCount
         buffer = BlockBuffer(
-            blockCount: min(Limits.batchBlockCountMax, max(1, Self.transferByteCountMax / blockByteCount)),
+            blockCount: min(Limits.batchBlockCountMax, max(1, blockCount)),
             blockByteCount: blockByteCount
         )
     }
@@ -29,8 +30,11 @@ package final class RequestRunner {
     /// - Parameters:
     ///   - prompt: at least one token.
     ///   - options: how to answer.
+    /// - Returns: what was generated, and what it took.
     /// - Throws: what `EngineSequence.append` throws.
-    package func run(_ prompt: [UInt32], _ options: RequestOptions) async throws(EngineError) -> RequestOutcome {
+    package func run(_ prompt: [UInt32], _ options: RequestOptions) async throws(EngineError)
+        -> RequestOutcome
+    {
         var outcome = RequestOutcome()
         outcome.promptTokenCount = prompt.count
         let start = clock.now

@@ -7,7 +7,9 @@ struct WorkerConversations {
     private let tokenizer: ByteTokenizer
     private let options: RequestOptions
 
-    init(_ engine: Engine, exchange: any BlockExchange, _ requests: WorkerRequestOptions) throws(CommandFailure) {
+    init(_ engine: Engine, exchange: any BlockExchange, _ requests: WorkerRequestOptions)
+        throws(CommandFailure)
+    {
         do throws(EngineError) {
             tokenizer = try ByteTokenizer(engine.model.configuration)
         } catch {
@@ -23,6 +25,7 @@ struct WorkerConversations {
     /// - Parameters:
     ///   - turns: the texts of one side, as bytes.
     ///   - report: called after each turn with its number, from 1, and the answer's bytes.
+    /// - Throws: a failure for an empty prompt or one beyond the model's context.
     func run(
         _ turns: [[UInt8]],
         report: (_ turn: Int, _ outcome: RequestOutcome, _ answer: [UInt8]) -> Void
@@ -33,7 +36,10 @@ struct WorkerConversations {
             guard !tokens.isEmpty else { throw CommandFailure(.noInput, "a prompt is empty") }
             do throws(EngineError) {
                 // Memory first: a request's time is what it computes, not what the system takes to hand out pages.
-                try engine.prepare(tokenCount: tokens.count + options.newTokenCountMax)
+                let tokenCount = tokens.count + options.newTokenCountMax
+                try engine.prepare(
+                    tokenCount: min(tokenCount, engine.model.configuration.contextTokenCountMax)
+                )
                 let outcome = try await runner.run(tokens, options)
                 tokens += outcome.newTokens
                 report(index + 1, outcome, tokenizer.bytes(of: outcome.newTokens))

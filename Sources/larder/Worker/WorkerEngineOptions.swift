@@ -1,5 +1,5 @@
-public import ArgumentParser
-public import Blocks
+internal import ArgumentParser
+internal import Blocks
 internal import Engine
 
 /// The model and how it is computed.
@@ -13,8 +13,8 @@ struct WorkerEngineOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Tokens of a block.", valueName: "count"))
     var blockTokens = 16
 
-    @Option(help: ArgumentHelp("Number format of keys and values: float32, bfloat16 or float16.", valueName: "type"))
-    var kvDtype = ElementType.float32
+    @Option(help: ArgumentHelp("Number format of keys and values.", valueName: "type"))
+    var kvDtype = WorkerElementType.float32
 
     @Option(help: ArgumentHelp("Threads that compute.", valueName: "count"))
     var threads = 2
@@ -24,16 +24,13 @@ struct WorkerEngineOptions: ParsableArguments {
         guard (1...Limits.tokensPerBlockMax).contains(blockTokens) else {
             throw ValidationError("--block-tokens is 1 to \(Limits.tokensPerBlockMax)")
         }
-        guard [.float32, .bfloat16, .float16].contains(kvDtype) else {
-            throw ValidationError("--kv-dtype is float32, bfloat16 or float16")
-        }
     }
 
     /// Makes or reads the weights and starts the threads.
     func makeEngine() throws(CommandFailure) -> Engine {
         var options = EngineOptions()
         options.tokensPerBlock = blockTokens
-        options.elementType = kvDtype
+        options.elementType = kvDtype.elementType
         options.threadCount = threads
         do throws(EngineError) {
             let weights = if let model { try Model.load(directory: model) } else { try Model.seeded(seed) }
@@ -45,15 +42,18 @@ struct WorkerEngineOptions: ParsableArguments {
     }
 }
 
-extension ElementType: ExpressibleByArgument {
-    /// Reads any of the names that engines use; `nil` for others.
-    public init?(argument: String) {
-        self.init(name: argument)
-        guard self != .unspecified else { return nil }
-    }
+/// The number formats that keys and values may have.
+enum WorkerElementType: String, CaseIterable, ExpressibleByArgument {
+    case float32, bfloat16, float16
 
-    /// The name in help.
-    public var defaultValueDescription: String { name }
+    /// The same in the cache's words.
+    var elementType: ElementType {
+        switch self {
+        case .float32: .float32
+        case .bfloat16: .bfloat16
+        case .float16: .float16
+        }
+    }
 }
 
 extension CommandFailure {

@@ -53,7 +53,12 @@ final class WorkerExchange: BlockExchange {
         // SAFETY: the buffer is lent until the call returns, and the client reads it no longer than that.
         let payloads = unsafe (0..<keys.count).map { unsafe UnsafeRawBufferPointer(buffer[$0]) }
         let options = StoreOptions(tokenCount: tokenCount)
-        let outcomes = await unsafe link.client.store(link.namespace, keys: keys, payloads: payloads, options: options)
+        let outcomes = await unsafe link.client.store(
+            link.namespace,
+            keys: keys,
+            payloads: payloads,
+            options: options
+        )
         warnOfFailures()
         return StoreCount(
             stored: outcomes.count { $0 == .stored },
@@ -85,6 +90,8 @@ final class WorkerExchange: BlockExchange {
         guard let link, let failure = link.client.statistics.failureCounts.keys.first,
             !hasWarned.exchange(true, ordering: .relaxed)
         else { return }
-        StandardStreams.error("larder: the node at \(link.endpoint) failed (\(failure)): misses, and the work goes on")
+        StandardStreams.error(
+            "larder: the node at \(link.endpoint) failed (\(failure)): misses, and the work goes on"
+        )
     }
 }

@@ -13,9 +13,12 @@ enum WorkerPromptFile {
     /// One request a line; empty lines are skipped.
     private static func lines(_ bytes: [UInt8], _ path: String) throws(CommandFailure) -> [[[UInt8]]] {
         var conversations: [[[UInt8]]] = []
-        for (index, line) in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
+        for (index, line) in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+            .enumerated()
+        {
             guard line.contains(where: { $0 > UInt8(ascii: " ") }) else { continue }
-            guard let request = try? JSONDecoder().decode(Line.self, from: Data(line)), let turns = request.conversation
+            guard let request = try? JSONDecoder().decode(Line.self, from: Data(line)),
+                let turns = request.conversation
             else {
                 throw CommandFailure(
                     .noInput,

@@ -1,3 +1,4 @@
+internal import Blocks
 internal import Engine
 
 /// What a worker prints of each request.
@@ -20,7 +21,8 @@ enum WorkerReport {
     /// One turn's row.
     static func row(request: Int, turn: Int, _ outcome: RequestOutcome, answer: [UInt8]) -> [Report.Cell] {
         [
-            .integer(request), .integer(turn), .integer(outcome.promptTokenCount), .integer(outcome.reusedTokenCount),
+            .integer(request), .integer(turn), .integer(outcome.promptTokenCount),
+            .integer(outcome.reusedTokenCount),
             tiers(outcome), .integer(outcome.computedTokenCount), milliseconds(outcome.timeToFirstToken),
             milliseconds(outcome.cacheTime), milliseconds(outcome.totalTime), stored(outcome.stored),
             Report.Cell(text: String(outcome.logitsDigest.prefix(16)), json: .string(outcome.logitsDigest)),
@@ -30,7 +32,8 @@ enum WorkerReport {
 
     private static func tiers(_ outcome: RequestOutcome) -> Report.Cell {
         let tiers = [
-            ("memory", outcome.memoryTokenCount), ("disk", outcome.diskTokenCount), ("other", outcome.otherTokenCount),
+            ("memory", outcome.memoryTokenCount), ("disk", outcome.diskTokenCount),
+            ("other", outcome.otherTokenCount),
         ]
         let used = tiers.filter { $0.1 > 0 }
         let words = used.count == 1 ? used[0].0 : used.map { "\($0.0) \($0.1)" }.joined(separator: ", ")
@@ -59,17 +62,14 @@ enum WorkerReport {
 
     /// Bytes as text; what is no text or would leave its line is shown by its code.
     private static func text(_ bytes: [UInt8]) -> Report.Cell {
-        let hexadecimal = bytes.map { byte in
-            let digits = String(byte, radix: 16)
-            return digits.count == 1 ? "0\(digits)" : digits
-        }
-        let shown = zip(bytes, hexadecimal).map { byte, digits in
-            (0x20..<0x7f).contains(byte) ? String(UnicodeScalar(byte)) : "\\x\(digits)"
+        let shown = bytes.map { byte in
+            (0x20..<0x7f).contains(byte) ? String(UnicodeScalar(byte)) : "\\x\(Hexadecimal.text(of: [byte]))"
         }
         return Report.Cell(
             text: shown.joined(),
             json: .object([
-                "text": .string(String(decoding: bytes, as: UTF8.self)), "bytes": .string(hexadecimal.joined()),
+                "text": .string(String(decoding: bytes, as: UTF8.self)),
+                "bytes": .string(Hexadecimal.text(of: bytes)),
             ])
         )
     }

@@ -17,7 +17,12 @@ struct WorkerRequestOptions: ParsableArguments {
     @Option(help: ArgumentHelp("0: always the likeliest token; higher: more daring.", valueName: "number"))
     var temperature = 0.0
 
-    @Option(help: ArgumentHelp("Choose among the likeliest tokens that have this probability together.", valueName: "0...1"))
+    @Option(
+        help: ArgumentHelp(
+            "Choose among the likeliest tokens that have this probability together.",
+            valueName: "0...1"
+        )
+    )
     var topP = 1.0
 
     @Option(help: ArgumentHelp("Seed of the choices.", valueName: "number"))
@@ -40,7 +45,9 @@ struct WorkerRequestOptions: ParsableArguments {
 
     mutating func validate() throws {
         guard maxNewTokens >= 0 else { throw ValidationError("--max-new-tokens is not negative") }
-        guard temperature >= 0, temperature.isFinite else { throw ValidationError("--temperature is not negative") }
+        guard temperature >= 0, temperature.isFinite else {
+            throw ValidationError("--temperature is not negative")
+        }
         guard (0...1).contains(topP) else { throw ValidationError("--top-p is 0 to 1") }
     }
 
