@@ -95,6 +95,20 @@ let targets: [Target] = [
     .testTarget(name: "CommandLineTests", dependencies: rooms("larder", "TestSupport"), swiftSettings: house),
 ]
 
+// Fuzzers are built only when asked for, with `swift build --sanitize=fuzzer`: they have no main of their own.
+let fuzzers: [Target] =
+    ProcessInfo.processInfo.environment["LARDER_FUZZ"] == nil
+    ? []
+    : [
+        .executableTarget(
+            name: "RESPFuzz",
+            dependencies: ["RESP", nioCore],
+            path: "Tests/Fuzz/RESPFuzz",
+            exclude: ["resp.dict"],
+            swiftSettings: house + [.unsafeFlags(["-parse-as-library"])]
+        )
+    ]
+
 let package = Package(
     name: "larder",
     dependencies: [
@@ -106,5 +120,5 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", exact: "0.2.0"),
     ],
-    targets: targets.filter { isThere($0.name) }
+    targets: targets.filter { isThere($0.name) } + fuzzers
 )

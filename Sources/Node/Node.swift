@@ -52,10 +52,13 @@ package final class Node: Sendable {
         self.clock = clock
     }
 
-    /// The node's store, once it has started.
-    package var store: BlockStore? {
+    /// The node's store, while it runs.
+    package var store: BlockStore? { services?.store }
+
+    /// What the connections share, while it runs.
+    var services: NodeServices? {
         guarded.withLock { guarded in
-            if case .running(let running) = guarded.state { running.services.store } else { nil }
+            if case .running(let running) = guarded.state { running.services } else { nil }
         }
     }
 

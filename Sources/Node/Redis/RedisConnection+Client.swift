@@ -76,7 +76,12 @@ extension RedisConnection {
     private func list() {
         if arguments.count > 2 {
             guard arguments.count == 4, arguments.matches("type", at: 2) else { return fail(Self.syntaxError) }
-            guard arguments.matches("normal", at: 3) else { return reply.verbatim("") }
+            guard !["master", "slave", "replica", "pubsub"].contains(arguments.text(at: 3).lowercased()) else {
+                return reply.verbatim("")
+            }
+            guard arguments.matches("normal", at: 3) else {
+                return fail("ERR Unknown client type '\(arguments.text(at: 3))'")
+            }
         }
         let now = store.clock.monotonicNanoseconds()
         let user = session.user

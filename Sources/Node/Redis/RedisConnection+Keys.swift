@@ -86,7 +86,11 @@ extension RedisConnection {
 
     /// SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]
     func scan() {
-        guard let cursor = UInt64(arguments.text(at: 1)) else { return fail("ERR invalid cursor") }
+        // As Redis, which reads a negative cursor as a large one.
+        let text = arguments.text(at: 1)
+        guard let cursor = UInt64(text) ?? Int64(text).map(UInt64.init(bitPattern:)) else {
+            return fail("ERR invalid cursor")
+        }
         var pattern: GlobPattern?
         var count = 10
         var isString = true

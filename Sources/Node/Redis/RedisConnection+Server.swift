@@ -83,7 +83,7 @@ extension RedisConnection {
             let asked = askedSpecifications
             reply.array(asked.count)
             for specification in asked {
-                if let specification { replyInformation(specification) } else { reply.nullArray() }
+                if let specification { replyInformation(specification) } else { reply.null() }
             }
         } else {
             failSubcommand("command", ["count", "list", "docs", "info"])

@@ -11,7 +11,12 @@ extension RedisConnection {
 
     /// The selected database of a user.
     func databaseSpace(of user: User) -> KeySpace {
-        space(of: user, database: session.database)
+        if let lastDatabase, lastDatabase.number == session.database, lastDatabase.space.tenant == user.tenant {
+            return lastDatabase.space
+        }
+        let space = space(of: user, database: session.database)
+        lastDatabase = (session.database, space)
+        return space
     }
 
     /// A numbered database of a user.

@@ -33,6 +33,8 @@ final class RedisConnection: ConnectionDriver {
     var put: PutJob?
     /// The namespace used last, resolved.
     var lastSpace: KeySpace?
+    /// The selected database, resolved, with its number.
+    var lastDatabase: (number: Int, space: KeySpace)?
     var transport: (any ConnectionTransport)?
 
     private var input = ByteBuffer()
