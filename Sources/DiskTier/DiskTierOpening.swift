@@ -20,11 +20,13 @@ struct DiskTierOpening {
     init(_ configuration: DiskTierConfiguration, clock: any CacheClock) throws(CacheError) {
         let start = clock.monotonicNanoseconds()
         guard configuration.byteCountMax >= DiskTierConfiguration.byteCountMaxLowest,
-            configuration.unitByteCount > 0, configuration.segmentByteCount > 0, configuration.blockCountMax > 0
+            configuration.unitByteCount > 0, configuration.segmentByteCount > 0,
+            (1...DiskTierConfiguration.blockCountMaxHighest).contains(configuration.blockCountMax)
         else {
             throw CacheError(
                 .invalidArgument,
-                "the disk budget must be at least \(DiskTierConfiguration.byteCountMaxLowest) bytes"
+                "the disk budget must be at least \(DiskTierConfiguration.byteCountMaxLowest) bytes, "
+                    + "with 1 to \(DiskTierConfiguration.blockCountMaxHighest) blocks"
             )
         }
         self.configuration = configuration
@@ -47,14 +49,18 @@ struct DiskTierOpening {
 
         let found = Self.segments(of: opened.families, in: opened.database)
         segments = SegmentTable(found)
-        var replay = IndexReplay(index: index)
-        let unitNumbers = Self.replay(segments.all, into: &replay, from: opened.database)
+        let jobs = segments.all.flatMap { segment in
+            segment.units.map { IndexReplay.Job(unit: $0, segment: segment) }
+        }
+        let replay = try IndexReplay(jobs, into: index, from: opened.database).run()
+        let unitNumbers = jobs.map(\.unit.number)
+
         let missing = Self.missing(mark.contents.units, from: unitNumbers)
         let distrustedBefore = Self.distrustedBefore(
             mark.contents, isLost: { missing.contains($0) || replay.damagedUnits.contains($0) }
         )
-        report.distrustedBlocks = replay.finish(
-            at: clock.unixMilliseconds(), distrustedBefore: distrustedBefore
+        report.distrustedBlocks = index.removeHidden(
+            clears: replay.clears, distrustedBefore: distrustedBefore, at: clock.unixMilliseconds()
         )
         report.missingDurableUnits = missing.count
         try mark.update { contents in
@@ -155,21 +161,6 @@ struct DiskTierOpening {
                 )
             }
         }
-    }
-
-    private static func replay(
-        _ segments: [Segment],
-        into replay: inout IndexReplay,
-        from database: RocksDatabase
-    ) -> [UInt32] {
-        var numbers: [UInt32] = []
-        for segment in segments {
-            for unit in segment.units {
-                if !replay.replay(unit, of: segment.family, in: database) { segment.noteDamage() }
-                numbers.append(unit.number)
-            }
-        }
-        return numbers
     }
 
     /// The durable units that are not among `present`.

@@ -101,7 +101,9 @@ package final class UnitWriter {
                 if table.byteCount + cost <= table.room - UnitTable.overheadByteCount { return table }
                 try finishTable()
             }
-            let fresh = try tier.openTable(room: max(tier.configuration.unitByteCount, cost))
+            // Half a unit more than a full one: a usual block never starts a table of its own.
+            let unit = tier.configuration.unitByteCount
+            let fresh = try tier.openTable(room: max(unit + unit / 2, cost))
             table = fresh
             return fresh
         } catch {

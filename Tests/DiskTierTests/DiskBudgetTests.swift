@@ -135,6 +135,30 @@ struct DiskBudgetTests {
         tier.close()
     }
 
+    @Test("many small durable units are written together; nothing is lost, nothing deleted comes back")
+    func smallUnits() throws {
+        let fixture = try TierFixture()
+        var tier = try fixture.open(segment: 2 << 20, unitCountMax: 40)
+        for number in 0..<120 {
+            try fixture.put([TestBlock(number: number, byteCount: 3_000)], into: tier)
+            if number == 30 { #expect(tier.invalidate(TestBlock(number: 3).identity)) }
+            if number == 50 { _ = tier.update(TestBlock(number: 4).identity) { $0.pinnedUntil = 5 } }
+        }
+        #expect(tier.statistics().unitCount <= 60)
+        #expect(tier.statistics().blocksCarried > 60)
+        for _ in 0..<2 {
+            for number in 0..<120 {
+                let isThere = try fixture.isRight(TestBlock(number: number, byteCount: 3_000), in: tier)
+                #expect(isThere == (number != 3))
+            }
+            #expect(tier.summary(TestBlock(number: 4).identity)?.attributes.pinnedUntil == 5)
+            #expect(tier.statistics().blockCount == 119)
+            tier.close()
+            tier = try fixture.open(segment: 2 << 20, unitCountMax: 40)
+        }
+        tier.close()
+    }
+
     @Test("when pinned blocks fill the disk, writing is refused and reading goes on; unpinning heals it")
     func allPinned() throws {
         let fixture = try TierFixture()

@@ -27,11 +27,12 @@ final class TierFixture: Sendable {
         unit: Int? = nil,
         segment: Int? = nil,
         blockCountMax: Int = 100_000,
+        unitCountMax: Int = 8_192,
         compresses: Bool = true
     ) throws -> DiskTier {
         let configuration = DiskTierConfiguration(
             directory: directory, byteCountMax: budget, unitByteCount: unit, segmentByteCount: segment,
-            blockCountMax: blockCountMax, compresses: compresses,
+            blockCountMax: blockCountMax, unitCountMax: unitCountMax, compresses: compresses,
             shouldCarry: { [self] identity in hot.withLock { $0.contains(identity) } }
         )
         return try DiskTier.open(configuration, clock: clock) { [self] _, _, reason in
