@@ -10,7 +10,7 @@
 #
 # Installs missing Debian packages and builds in release mode first.
 set -euo pipefail
-# shellcheck source=lib.sh
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 build_release

@@ -41,7 +41,10 @@ struct ArgumentTests {
     @Test("a user is added at the end, and changed only when asked to")
     func users() throws {
         let line = UserLine(
-            name: "bob", tenant: try Tenant("t"), scopes: ["read", "write"], passwordHash: "scrypt$x"
+            name: "bob",
+            tenant: try Tenant("t"),
+            scopes: ["read", "write"],
+            passwordHash: "scrypt$x"
         )
         let file = try line.added(to: "", replaces: false)
         #expect(file == "# name:tenant:scopes:password-hash\nbob:t:read,write:scrypt$x\n")

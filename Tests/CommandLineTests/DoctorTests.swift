@@ -7,12 +7,16 @@ struct DoctorTests {
     @Test("too few descriptors are a warning that says how many are needed")
     func openFiles() {
         #expect(LimitChecks.openFiles(limit: 1_024, connections: 10_000).verdict == .warning)
-        #expect(LimitChecks.openFiles(limit: 1_024, connections: 10_000).fix?.contains("ulimit -n 11024") == true)
+        #expect(
+            LimitChecks.openFiles(limit: 1_024, connections: 10_000).fix?.contains("ulimit -n 11024") == true
+        )
         #expect(LimitChecks.openFiles(limit: 11_024, connections: 10_000).verdict == .ok)
         #expect(LimitChecks.openFiles(limit: nil, connections: 10_000).verdict == .ok)
     }
 
-    @Test("an arena that does not fit into what is free, or into the control group, is a failure with a size that does")
+    @Test(
+        "an arena that does not fit into what is free, or into the control group, is a failure with a size that does"
+    )
     func memory() {
         let gibibyte = 1 << 30
         #expect(
@@ -47,7 +51,9 @@ struct DoctorTests {
     func space() {
         let gibibyte = 1 << 30
         #expect(DiskChecks.space(free: 8 * gibibyte, used: 0, budget: 10 * gibibyte).verdict == .failure)
-        #expect(DiskChecks.space(free: 8 * gibibyte, used: 3 * gibibyte, budget: 10 * gibibyte).verdict == .ok)
+        #expect(
+            DiskChecks.space(free: 8 * gibibyte, used: 3 * gibibyte, budget: 10 * gibibyte).verdict == .ok
+        )
     }
 
     @Test("a slow disk is a warning")
@@ -99,7 +105,10 @@ struct DoctorTests {
         }
     }
 
-    @Test("numbers have the decimals asked for", arguments: [(1.25, 1, "1.3"), (0.0, 2, "0.00"), (-2.5, 0, "-3")])
+    @Test(
+        "numbers have the decimals asked for",
+        arguments: [(1.25, 1, "1.3"), (0.0, 2, "0.00"), (-2.5, 0, "-3")]
+    )
     func decimals(value: Double, count: Int, text: String) {
         #expect(Rate.decimals(value, count) == text)
     }

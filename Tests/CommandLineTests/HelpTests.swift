@@ -37,7 +37,8 @@ struct HelpTests {
     func commandsAreThere() {
         let names = Set(Larder.configuration.subcommands.compactMap(\.configuration.commandName))
         let promised = [
-            "serve", "worker", "match", "get", "put", "delete", "pin", "unpin", "warm", "stats", "explain", "doctor",
+            "serve", "worker", "match", "get", "put", "delete", "pin", "unpin", "warm", "stats", "explain",
+            "doctor",
             "completions", "version", "user",
         ]
         #expect(names.isSuperset(of: promised))

@@ -27,7 +27,10 @@ struct ProgramTests {
         }
         let directory = try ScratchDirectory()
 
-        #expect(try larder("put", "--ns", namespace, "first", "-", "--tokens", "16", input: "hello").output == "stored\n")
+        #expect(
+            try larder("put", "--ns", namespace, "first", "-", "--tokens", "16", input: "hello").output
+                == "stored\n"
+        )
         #expect(try larder("put", "--ns", namespace, "first", "-", input: "hello").output == "exists\n")
         let conflict = try larder("put", "--ns", namespace, "first", "-", input: "other")
         #expect(conflict.status == 1)
@@ -75,31 +78,65 @@ struct ProgramTests {
         let payload = String(repeating: "kv", count: 5_000)
         do {
             let (node, address) = try start(arguments[0], arguments[1], arguments[2], arguments[3])
-            let put = try RunningProgram.run("put", "--node", address, "--ns", namespace, "a", "-", input: payload)
+            let put = try RunningProgram.run(
+                "put",
+                "--node",
+                address,
+                "--ns",
+                namespace,
+                "a",
+                "-",
+                input: payload
+            )
             #expect(put.output == "stored\n")
             node.terminate()
             #expect(try node.finish().status == 0)
         }
         let (node, address) = try start(arguments[0], arguments[1], arguments[2], arguments[3])
         let match = try RunningProgram.run(
-            "match", "--node", address, "--ns", namespace, "a", "--output", "jsonl"
+            "match",
+            "--node",
+            address,
+            "--ns",
+            namespace,
+            "a",
+            "--output",
+            "jsonl"
         )
         #expect(match.output.contains(#""tier":"disk""#))
-        let file = try directory.write(#"{"ns":\#(namespace),"keys":["61"],"pin":true,"ttl":"1h"}"#, to: "warm.jsonl")
+        let file = try directory.write(
+            #"{"ns":\#(namespace),"keys":["61"],"pin":true,"ttl":"1h"}"#,
+            to: "warm.jsonl"
+        )
         let plan = try RunningProgram.run("warm", "--node", address, file, "--dry-run", "--output", "jsonl")
         #expect(plan.output.contains(#""promoted":1,"prefilled":0,"pinned":1,"missing":0"#))
         let warm = try RunningProgram.run("warm", "--node", address, file, "--output", "jsonl")
         #expect(warm.status == 0)
         #expect(warm.output.contains(#""promoted":1,"prefilled":0,"pinned":1,"missing":0"#))
         let matchAfter = try RunningProgram.run(
-            "match", "--node", address, "--ns", namespace, "a", "--output", "jsonl"
+            "match",
+            "--node",
+            address,
+            "--ns",
+            namespace,
+            "a",
+            "--output",
+            "jsonl"
         )
         #expect(matchAfter.output.contains(#""tier":"memory""#))
         #expect(try RunningProgram.run("get", "--node", address, "--ns", namespace, "a").output == payload)
 
         // The directory has one owner.
         let second = try RunningProgram.run(
-            "serve", "--port", "0", "--memory", "32MiB", "--data-dir", directory.file("data"), "--disk", "64MiB"
+            "serve",
+            "--port",
+            "0",
+            "--memory",
+            "32MiB",
+            "--data-dir",
+            directory.file("data"),
+            "--disk",
+            "64MiB"
         )
         #expect(second.status == ExitStatus.unavailable.rawValue)
         #expect(second.errors.contains("larder: "))
@@ -113,20 +150,51 @@ struct ProgramTests {
         let users = directory.file("users.txt")
         let password = try directory.write("correct horse\n", to: "password")
         let added = try RunningProgram.run(
-            "user", "add", users, "engine", "--tenant", "team", "--scopes", "read,write", input: "correct horse\n"
+            "user",
+            "add",
+            users,
+            "engine",
+            "--tenant",
+            "team",
+            "--scopes",
+            "read,write",
+            input: "correct horse\n"
         )
         #expect(added.status == 0)
-        #expect(FileManager.default.contents(atPath: users).map { String(decoding: $0, as: UTF8.self) }?.contains("correct") == false)
+        #expect(
+            FileManager.default.contents(atPath: users).map { String(decoding: $0, as: UTF8.self) }?.contains(
+                "correct"
+            ) == false
+        )
 
         let (node, address) = try start("--users", users)
         let anonymous = try RunningProgram.run("match", "--node", address, "--ns", namespace, "a")
         #expect(anonymous.status == ExitStatus.noPermission.rawValue)
         let wrong = try RunningProgram.run(
-            "match", "--node", address, "--ns", namespace, "a", "--user", "engine", "--password-file", users
+            "match",
+            "--node",
+            address,
+            "--ns",
+            namespace,
+            "a",
+            "--user",
+            "engine",
+            "--password-file",
+            users
         )
         #expect(wrong.status == ExitStatus.noPermission.rawValue)
         let right = try RunningProgram.run(
-            "put", "--node", address, "--ns", namespace, "a", "-", "--user", "engine", "--password-file", password,
+            "put",
+            "--node",
+            address,
+            "--ns",
+            namespace,
+            "a",
+            "-",
+            "--user",
+            "engine",
+            "--password-file",
+            password,
             input: "x"
         )
         #expect(right.output == "stored\n")
@@ -167,13 +235,25 @@ struct ProgramTests {
         let directory = try ScratchDirectory()
         let file = try directory.write("memory: 64MiB\nport: 1\n", to: "larder.yaml")
         let result = try RunningProgram.run(
-            "serve", "--print-config", "--output", "jsonl", "--port", "2", "--config", file,
+            "serve",
+            "--print-config",
+            "--output",
+            "jsonl",
+            "--port",
+            "2",
+            "--config",
+            file,
             environment: ["LARDER_DISK": "1GiB"]
         )
         #expect(result.status == 0)
         let lines = result.output.split(separator: "\n")
         #expect(lines.contains(#"{"setting":"port","value":"2","origin":"--port"}"#))
         #expect(lines.contains(#"{"setting":"disk","value":"1GiB","origin":"LARDER_DISK"}"#))
-        #expect(lines.contains { $0.hasPrefix(#"{"setting":"memory","value":"64MiB","origin":""#) && $0.contains("larder.yaml:1") })
+        #expect(
+            lines.contains {
+                $0.hasPrefix(#"{"setting":"memory","value":"64MiB","origin":""#)
+                    && $0.contains("larder.yaml:1")
+            }
+        )
     }
 }

@@ -23,7 +23,9 @@ final class RunningProgram {
     init(_ arguments: [String], environment: [String: String] = [:], input: String = "") throws {
         process.executableURL = URL(filePath: Self.path)
         process.arguments = arguments
-        process.environment = environment.merging(["PATH": "/usr/bin:/bin", "SWIFT_BACKTRACE": "enable=no"]) { $1 }
+        process.environment = environment.merging(["PATH": "/usr/bin:/bin", "SWIFT_BACKTRACE": "enable=no"]) {
+            $1
+        }
         process.standardOutput = output
         process.standardError = errors
         let standardInput = Pipe()

@@ -64,7 +64,9 @@ struct WarmFileTests {
 
     @Test("a slip in a name gets a suggestion")
     func suggestion() {
-        #expect(throws: CommandFailure(.noInput, "w:1: 'promt_file' is no name here; did you mean 'prompt_file'?")) {
+        #expect(
+            throws: CommandFailure(.noInput, "w:1: 'promt_file' is no name here; did you mean 'prompt_file'?")
+        ) {
             try WarmFile(text: #"{"promt_file":"p"}"#, path: "w")
         }
     }
