@@ -20,6 +20,7 @@ func rooms(_ names: String...) -> [Target.Dependency] {
     names.filter(isThere).map { .target(name: $0) }
 }
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "swift-crypto")
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
@@ -31,6 +32,7 @@ let targets: [Target] = [
     .systemLibrary(name: "CRocksDB", pkgConfig: "rocksdb", providers: [.apt(["librocksdb-dev"])]),
     .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
     .target(name: "CPosix"),
+    .target(name: "CEngineKernels"),
     .target(name: "Blocks", dependencies: rooms("CXXHash") + [crypto], swiftSettings: house),
     // Floor 1: pure.
     .target(name: "Eviction", dependencies: rooms("Blocks"), swiftSettings: house),
@@ -44,7 +46,7 @@ let targets: [Target] = [
     .target(
         name: "Node",
         dependencies: rooms("Blocks", "RESP", "MemoryTier", "DiskTier", "Tiering", "CPosix")
-            + [nioCore, nioPosix, logging, crypto],
+            + [nioCore, nioPosix, logging, crypto, cryptoExtras],
         swiftSettings: house
     ),
     .target(
@@ -52,11 +54,11 @@ let targets: [Target] = [
         dependencies: rooms("Blocks", "RESP") + [nioCore, nioPosix],
         swiftSettings: house
     ),
-    .target(name: "Engine", dependencies: rooms("Blocks") + [crypto], swiftSettings: house),
+    .target(name: "Engine", dependencies: rooms("Blocks", "CEngineKernels") + [crypto], swiftSettings: house),
     // Floor 5: the one executable.
     .executableTarget(
         name: "larder",
-        dependencies: rooms("Blocks", "RESP", "Node", "LarderClient", "Engine", "CPosix") + [
+        dependencies: rooms("Blocks", "RESP", "DiskTier", "Node", "LarderClient", "Engine", "CPosix") + [
             .product(name: "ArgumentParser", package: "swift-argument-parser"), logging,
             .product(name: "Yams", package: "Yams"),
             .product(name: "Histogram", package: "hdrhistogram-swift"),
@@ -84,7 +86,12 @@ let targets: [Target] = [
         dependencies: rooms("LarderClient", "Node", "TestSupport") + [nioCore, nioPosix],
         swiftSettings: house
     ),
-    .testTarget(name: "EngineTests", dependencies: rooms("Engine", "TestSupport"), swiftSettings: house),
+    .testTarget(
+        name: "EngineTests",
+        dependencies: rooms("Engine", "Blocks", "TestSupport"),
+        exclude: ["Fixtures"],
+        swiftSettings: house
+    ),
     .testTarget(name: "CommandLineTests", dependencies: rooms("larder", "TestSupport"), swiftSettings: house),
 ]
 

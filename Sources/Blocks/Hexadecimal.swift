@@ -1,7 +1,7 @@
 /// Bytes as lower-case hexadecimal text, and digits back to values.
-enum Hexadecimal {
+package enum Hexadecimal {
     /// Two lower-case digits a byte.
-    static func text(of bytes: [UInt8]) -> String {
+    package static func text(of bytes: [UInt8]) -> String {
         var characters: [UInt8] = []
         characters.reserveCapacity(2 * bytes.count)
         for byte in bytes {
@@ -9,6 +9,23 @@ enum Hexadecimal {
             characters.append(digit(byte & 15))
         }
         return String(decoding: characters, as: UTF8.self)
+    }
+
+    /// The bytes that `text` spells, in either case; `nil` for an odd length or anything but digits.
+    package static func bytes(of text: some Collection<UInt8>) -> [UInt8]? {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(text.count / 2)
+        var high: UInt8?
+        for character in text {
+            guard let digit = value(of: character) else { return nil }
+            if let first = high {
+                bytes.append(first << 4 | digit)
+                high = nil
+            } else {
+                high = digit
+            }
+        }
+        return high == nil ? bytes : nil
     }
 
     /// The value of one digit of either case; `nil` for anything else.

@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/// Creates an anonymous shared-memory file of `byte_count` bytes; -1 and errno on failure.
+/// Creates an anonymous shared-memory file of `byte_count` bytes whose length nobody can change any more, so that
+/// no process it is handed to can take pages away under our feet; -1 and errno on failure.
 int larder_memfd_create(const char *name, size_t byte_count);
 
 /// Faults in writable pages of a mapping without changing their content (MADV_POPULATE_WRITE, Linux 5.14);

@@ -1,0 +1,82 @@
+internal import RESP
+
+extension ConnectionThread {
+    /// Finds the node's addresses. A name is looked up by a thread of its own: nothing bounds the system's resolver.
+    func resolve() {
+        switch settings.configuration.endpoint {
+        case .unix(let path):
+            connect(SocketAddress(unixPath: path).map { [$0] } ?? [])
+        case .tcp(let host, let port):
+            let numeric = SocketAddress.resolve(host: host, port: port, isNumericOnly: true)
+            guard numeric.isEmpty else { return connect(numeric[...]) }
+            phase = .resolving
+            guard !isResolverBusy else { return }
+            isResolverBusy = DetachedThread.start { [mailbox] in
+                mailbox.post(addresses: SocketAddress.resolve(host: host, port: port, isNumericOnly: false))
+            }
+            if !isResolverBusy { connect([]) }
+        }
+    }
+
+    /// Begins to connect to the first address that does not refuse at once.
+    func connect(_ addresses: ArraySlice<SocketAddress>) {
+        var later = addresses
+        while let address = later.popFirst() {
+            if let socket = StreamSocket(connectingTo: address) {
+                phase = .connecting(socket, later: later)
+                return
+            }
+        }
+        lost(LarderClientError(.unreachable, "no node listens at \(settings.configuration.endpoint)"), .failed)
+    }
+
+    /// Connecting is over, well or badly.
+    func connected(_ socket: StreamSocket, _ later: ArraySlice<SocketAddress>) {
+        guard socket.connectError() == 0 else { return connect(later) }
+        settings.counters.count { $0.connectCount += 1 }
+        phase = .open(socket)
+        greet()
+    }
+
+    /// Says who we are before the first call, without waiting for the answer.
+    private func greet() {
+        var encoder = RequestEncoder()
+        if let credentials = settings.configuration.credentials {
+            encoder.begin(argumentCount: 5)
+            for argument in ["HELLO", "3", "AUTH", credentials.user, credentials.password] { encoder.append(argument) }
+        } else {
+            encoder.begin(argumentCount: 2)
+            encoder.append("HELLO")
+            encoder.append("3")
+        }
+        let isKnown = settings.configuration.credentials != nil
+        ask(encoder.finish()) { [self] reply in
+            // Without credentials, a server that knows no HELLO goes on in RESP2.
+            guard case .failure(let failure)? = reply, isKnown || failure.code.hasSuffix("AUTH") else { return }
+            handshakeFailure = LarderClientError(.unauthorized, failure.text)
+        }
+    }
+
+    /// Describes the namespaces that this connection has not described yet.
+    func describeNamespaces() {
+        let descriptions = settings.namespaces.canonicalBytes(after: describedCount)
+        guard !descriptions.isEmpty else { return }
+        describedCount += descriptions.count
+        for description in descriptions {
+            var encoder = RequestEncoder()
+            encoder.begin(argumentCount: 2)
+            encoder.append("KV.DESCRIBE")
+            encoder.append(description)
+            ask(encoder.finish()) { _ in }
+        }
+    }
+
+    private func ask(_ request: EncodedRequest, _ answered: @escaping @Sendable (Reply?) -> Void) {
+        let receiver = TreeReceiver()
+        let timeout = pipeline.firstTimeout ?? settings.configuration.lookupTimeout.nanoseconds
+        let call = Call(request, receiver: receiver, now: now, timeout: timeout, isGreeting: true) { _ in
+            answered(receiver.reply)
+        }
+        pipeline.addGreeting(call)
+    }
+}

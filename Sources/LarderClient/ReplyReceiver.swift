@@ -1,0 +1,43 @@
+internal import RESP
+
+/// Where the events of one call's reply go.
+///
+/// Written by the connection's thread until the call is completed, read by the caller after that.
+protocol ReplyReceiver: AnyObject, Sendable {
+    /// Whether large payloads are expected, which shall not pass through the connection's buffer.
+    var expectsPayloads: Bool { get }
+
+    /// Takes the next event; `bytes` are those it was found in.
+    func take(_ event: ReplyEvent, of bytes: RawSpan) throws(ReplyProtocolError)
+
+    /// Where the rest of the payload in progress may be received directly; empty when it goes through `take`.
+    var directDestination: UnsafeMutableRawBufferPointer { get }
+
+    /// `count` bytes were received to the direct destination.
+    func receivedDirectly(_ count: Int)
+}
+
+/// Reads over a reply that nobody waits for any more.
+final class DiscardingReceiver: ReplyReceiver {
+    var expectsPayloads: Bool { false }
+    var directDestination: UnsafeMutableRawBufferPointer { unsafe UnsafeMutableRawBufferPointer(start: nil, count: 0) }
+
+    func take(_ event: ReplyEvent, of bytes: RawSpan) {}
+    func receivedDirectly(_ count: Int) {}
+}
+
+/// Keeps a small reply whole.
+final class TreeReceiver: ReplyReceiver, @unchecked Sendable {
+    // SAFETY of @unchecked Sendable: the completion of the call passes it from one thread to the other.
+    private var builder = ReplyBuilder()
+    private(set) var reply: Reply?
+
+    var expectsPayloads: Bool { false }
+    var directDestination: UnsafeMutableRawBufferPointer { unsafe UnsafeMutableRawBufferPointer(start: nil, count: 0) }
+
+    func take(_ event: ReplyEvent, of bytes: RawSpan) throws(ReplyProtocolError) {
+        if let whole = try builder.add(event, of: bytes) { reply = whole }
+    }
+
+    func receivedDirectly(_ count: Int) {}
+}

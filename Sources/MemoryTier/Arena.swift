@@ -1,0 +1,64 @@
+package import Blocks
+internal import CPosix
+internal import Glibc
+
+/// The shared memory that holds the blocks: one memfd mapping, given back when its last owner goes.
+@safe
+package final class Arena: @unchecked Sendable {
+    // Sendable: base address, length and descriptor never change; who may touch which bytes is the extents' matter.
+
+    /// The first byte; aligned to a page.
+    package let baseAddress: UnsafeMutableRawPointer
+    /// Bytes of the mapping.
+    package let byteCount: Int
+    /// The memfd; its length is sealed, so it can be handed to another process. Owned by the arena.
+    package let descriptor: Int32
+
+    /// Bytes that one step of `populate` claims: long enough to be fast, short enough to stop soon.
+    package static let populateStepByteCount = 32 << 20
+
+    /// Maps `byteCount` bytes of fresh zeroed memory; `.storageFailure` when the system refuses.
+    package init(byteCount: Int) throws(CacheError) {
+        let descriptor = unsafe larder_memfd_create("larder-arena", byteCount)
+        guard descriptor >= 0 else { throw Self.refusal("memfd_create", byteCount) }
+        // SAFETY: the kernel chooses the address; the result is checked against MAP_FAILED before use.
+        let address = unsafe mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
+        guard let address = unsafe address, unsafe address != UnsafeMutableRawPointer(bitPattern: -1) else {
+            let error = Self.refusal("mmap", byteCount)
+            close(descriptor)
+            throw error
+        }
+        // Only advice: kernels without huge pages for shared memory refuse it, and nothing is lost.
+        unsafe _ = madvise(address, byteCount, MADV_HUGEPAGE)
+        unsafe self.baseAddress = unsafe address
+        self.byteCount = byteCount
+        self.descriptor = descriptor
+    }
+
+    deinit {
+        // SAFETY: leases and reservations own the arena, so nobody holds an address any more.
+        unsafe _ = munmap(baseAddress, byteCount)
+        close(descriptor)
+    }
+
+    /// Claims the pages of one step from `offset` on without changing their content.
+    ///
+    /// Returns the offset after the step, or `nil` when the kernel cannot (before Linux 5.14) or has no memory.
+    func populate(from offset: Int) -> Int? {
+        let count = min(Self.populateStepByteCount, byteCount - offset)
+        guard count > 0 else { return nil }
+        while true {
+            // SAFETY: the range lies inside the mapping; the call never changes what is stored there.
+            if unsafe larder_populate_write(baseAddress + offset, count) == 0 { return offset + count }
+            guard errno == EINTR || errno == EAGAIN else { return nil }
+        }
+    }
+
+    private static func refusal(_ call: String, _ byteCount: Int) -> CacheError {
+        let reason = unsafe String(cString: strerror(errno))
+        return CacheError(
+            .storageFailure,
+            "\(call) of \(byteCount) bytes for the arena: \(reason); lower --memory"
+        )
+    }
+}

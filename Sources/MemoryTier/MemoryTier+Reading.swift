@@ -1,0 +1,45 @@
+package import Blocks
+internal import Synchronization
+
+extension MemoryTier {
+    /// Leases the block with this identity and key; `nil` when absent, expired or stored under another key.
+    ///
+    /// Counts a hit, but does not touch: the caller touches the blocks of a prefix together, from tail to head.
+    package func lease(_ identity: BlockIdentity, key: RawSpan) -> BlockLease? {
+        shard(of: identity).lease(identity, key: key)
+    }
+
+    /// Leases the block that `handle` names; `nil` when it has gone or expired. Counts no hit.
+    package func lease(_ handle: BlockHandle) -> BlockLease? {
+        shard(ofSlot: handle.slot).lease(handle)
+    }
+
+    /// What is known of the block; `nil` when absent or expired.
+    package func summary(_ identity: BlockIdentity) -> BlockSummary? {
+        shard(of: identity).summary(identity)
+    }
+
+    /// The block's current residency; `nil` when absent or expired.
+    package func handle(_ identity: BlockIdentity) -> BlockHandle? {
+        shard(of: identity).handle(identity)
+    }
+
+    /// Tells the policy that the blocks were used, in the given order. Stale handles are ignored.
+    package func touch(_ handles: [BlockHandle]) {
+        core.recency.withLock { recency in
+            for handle in handles { recency.touched(handle) }
+        }
+    }
+
+    /// Counts a hold on the block, as a lease without an object; `nil` when absent or expired.
+    ///
+    /// Returns the handle for the one `release` that must follow, and the bytes of the block's extent.
+    package func retain(_ identity: BlockIdentity) -> (handle: BlockHandle, byteCount: Int)? {
+        shard(of: identity).retain(identity)
+    }
+
+    /// Ends one hold. Once more than `retain` would end somebody else's lease; a stale handle is ignored.
+    package func release(_ handle: BlockHandle) {
+        shard(ofSlot: handle.slot).release(handle)
+    }
+}

@@ -1,0 +1,86 @@
+package import Blocks
+internal import Synchronization
+
+extension MemoryTier {
+    /// Takes space for a block, evicting others where it must. Nothing becomes visible before `commit`.
+    ///
+    /// - Parameters:
+    ///   - key: 1 to 512 bytes; copied.
+    ///   - payloadByteCount: 1 to 512 MiB.
+    /// - Throws: `.invalidArgument` or `.limitExceeded` for lengths out of bounds; `.overloaded` when other
+    ///   reservations hold half of the arena, or when so much had to be evicted that the caller should come back;
+    ///   `.memoryExhausted` when nothing may be evicted that makes enough room.
+    package func reserve(
+        _ identity: BlockIdentity,
+        key: RawSpan,
+        payloadByteCount: Int
+    ) throws(CacheError) -> Reservation {
+        guard (1...Limits.keyByteCountMax).contains(key.byteCount) else {
+            throw CacheError(
+                .invalidArgument,
+                "a key has 1 to \(Limits.keyByteCountMax) bytes, not \(key.byteCount)"
+            )
+        }
+        guard payloadByteCount > 0 else {
+            throw CacheError(.invalidArgument, "a block has at least one byte")
+        }
+        guard payloadByteCount <= Limits.payloadByteCountMax else {
+            throw CacheError(.limitExceeded, "a block has at most \(Limits.payloadByteCountMax) bytes")
+        }
+        let layout = ExtentLayout(keyByteCount: key.byteCount, payloadByteCount: payloadByteCount)
+        guard layout.byteCount <= arena.byteCount else {
+            throw CacheError(
+                .limitExceeded,
+                "\(payloadByteCount) bytes are more than the memory tier has; raise --memory"
+            )
+        }
+        let extent = try takeExtent(granuleCount: layout.granuleCount)
+        return Reservation(
+            identity,
+            key: key,
+            layout: layout,
+            payloadByteCount: payloadByteCount,
+            extent: extent,
+            core: core
+        )
+    }
+
+    /// Makes the block visible in one step, or gives its space back.
+    ///
+    /// - Parameters:
+    ///   - reservation: of this tier, its payload written; spent by the call.
+    ///   - payloadChecksum: XXH3 of the payload.
+    ///   - replaces: whether the block takes the place of another under its key. Where not, the same bytes are
+    ///     `.exists` and others `.conflict`.
+    ///   - isDirty: whether no other tier holds the block, so that it must not be evicted yet.
+    package func commit(
+        _ reservation: Reservation,
+        attributes: BlockAttributes,
+        payloadChecksum: UInt64,
+        replaces: Bool,
+        isDirty: Bool
+    ) -> CommitOutcome {
+        precondition(reservation.core === core, "a reservation is committed where it was made")
+        reservation.spend()
+        let header = BlockHeader(
+            identity: reservation.identity,
+            keyByteCount: reservation.keyByteCount,
+            attributes: attributes,
+            payloadByteCount: reservation.payloadByteCount,
+            payloadChecksum: payloadChecksum
+        )
+        reservation.encode(header)
+        let commit = shard(of: reservation.identity).commit(
+            header,
+            extent: reservation.extent,
+            replaces: replaces,
+            isDirty: isDirty
+        )
+        if let departure = commit.departure { core.finish(departure) }
+        switch commit.outcome {
+        case .stored: break
+        case .exists, .conflict: core.space.withLock { $0.giveBack(reservation.extent) }
+        }
+        return commit.outcome
+    }
+}

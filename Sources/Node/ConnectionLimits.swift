@@ -1,0 +1,42 @@
+internal import Blocks
+package import RESP
+
+/// Every bound a connection lives under, with its name and default; what passes one is refused or cut, and counted.
+package struct ConnectionLimits: Sendable, Hashable {
+    /// N1: most connections of all listeners together; one more is told so and closed.
+    package var connectionCountMax = 10_000
+    /// N2: what one request may be: arguments, bulk length, line length, collected bytes.
+    package var request = RequestLimits()
+    /// N2: most keys of one command.
+    package var batchKeyCountMax = Limits.batchKeyCountMax
+    /// N2: most blocks with payload of one command.
+    package var batchBlockCountMax = Limits.batchBlockCountMax
+    /// N3: bytes received and not yet parsed that a connection may hold while a command of its waits.
+    package var inputByteCountMax = 1 << 20
+    /// N3: bytes waiting to be sent above which a connection's next command is not begun.
+    package var outputByteCountHigh = 4 << 20
+    /// N3: bytes waiting to be sent below which commands are begun again.
+    package var outputByteCountLow = 1 << 20
+    /// N4: time for a new connection to authenticate, when the node has users.
+    package var handshakeTimeout: Duration = .seconds(2)
+    /// N4: time without a request after which a connection is closed; zero is never.
+    ///
+    /// Never is the default because LMCache's native client cannot connect again; dead peers are found by TCP
+    /// keepalive in about 30 s.
+    package var idleTimeout: Duration = .zero
+    /// N4: time a request may take to arrive before its rate is looked at.
+    package var frameGrace: Duration = .seconds(1)
+    /// N4: least bytes per second at which a request must arrive after the grace.
+    package var frameBytesPerSecondMin = 64 << 10
+    /// N5: time without progress after which a client that does not read its replies is cut.
+    package var slowReaderTimeout: Duration = .seconds(10)
+    /// Most failed AUTH attempts of one connection.
+    package var authenticationFailureCountMax = 5
+    /// How long the answer to a failed AUTH is held back.
+    package var authenticationFailureDelay: Duration = .milliseconds(250)
+    /// How long a put waits for space or for the write-behind queue before it is refused.
+    package var spaceTimeout: Duration = .seconds(2)
+
+    /// Creates the defaults.
+    package init() {}
+}

@@ -1,0 +1,32 @@
+/// Everything a node is told at its start.
+package struct NodeConfiguration: Sendable {
+    /// Address or name that the RESP listener binds; anything but loopback needs `users`.
+    package var host = "127.0.0.1"
+    /// Port of the RESP listener; 0 takes a free one, `nil` opens no TCP listener.
+    package var port: Int? = 7379
+    /// Path of the Unix socket; `nil` opens none.
+    package var unixPath: String?
+    /// Port of the lm:// listener, always on 127.0.0.1; 0 takes a free one, `nil` opens none.
+    package var lmPort: Int?
+    /// Directory of the disk tier and of the node's secret; `nil` keeps nothing on disk.
+    package var dataDirectory: String?
+    /// Bytes of the memory tier's arena.
+    package var memoryByteCount = 2 << 30
+    /// Bytes the disk tier may take; 0 is no disk tier.
+    package var diskByteCount = 10 << 30
+    /// Who may connect; `nil` is everybody, as tenant `default`, on loopback and Unix sockets only.
+    package var users: UserFile?
+    /// Time that `drainAndStop` may take to write what is in memory to disk.
+    package var drainTimeout: Duration = .seconds(30)
+    /// What connections may do.
+    package var limits = ConnectionLimits()
+    /// Event loops; 0 is one per core.
+    package var threadCount = 0
+    /// Whether the arena's pages are touched at start.
+    package var prefaults = true
+    /// How long a key stays readable after EXISTS reported it to a client that never sent HELLO.
+    package var existsLease: Duration = .seconds(5)
+
+    /// Creates the defaults.
+    package init() {}
+}

@@ -1,0 +1,108 @@
+package import Blocks
+internal import DiskTier
+internal import MemoryTier
+
+extension BlockStore {
+    /// Deletes blocks from every tier; returns how many were held.
+    package func delete(_ space: KeySpace, keys: KeyBatch) -> Int {
+        var deleted = 0
+        for index in 0..<keys.count where delete(space.identity(of: keys[index])) { deleted += 1 }
+        if deleted > 0 {
+            writeBehind?.nudge()
+            spaceWaiters.wakeAll()
+        }
+        return deleted
+    }
+
+    /// Deletes every block of a space; returns how many were held.
+    package func clear(_ space: KeySpace) -> Int {
+        let inMemory = memory.removeAll(prefix: space.prefix, reason: .cleared)
+        var onDisk = 0
+        if let disk {
+            onDisk = disk.invalidateAll(prefix: space.prefix)
+            loader?.cancelAll(prefix: space.prefix)
+            // What a read made visible between the two steps goes too.
+            _ = memory.removeAll(prefix: space.prefix, reason: .cleared)
+        }
+        hotPrefixes.forget(space.prefix)
+        writeBehind?.nudge()
+        spaceWaiters.wakeAll()
+        return max(inMemory, onDisk)
+    }
+
+    /// Keeps blocks from eviction until a time (milliseconds since 1970, `UInt64.max` for ever); false for a key that is
+    /// not held, or when pins already hold their share of the tier.
+    package func pin(_ space: KeySpace, keys: KeyBatch, until: UInt64) -> [Bool] {
+        (0..<keys.count).map { index in setPin(space.identity(of: keys[index]), until: until) }
+    }
+
+    /// Ends pins; false for a key that is not held.
+    package func unpin(_ space: KeySpace, keys: KeyBatch) -> [Bool] {
+        (0..<keys.count).map { index in
+            update(space.identity(of: keys[index])) { $0.pinnedUntil = 0 }
+        }
+    }
+
+    /// Sets when a block stops being readable, milliseconds since 1970; 0 is never. False when it is not held.
+    package func expire(_ space: KeySpace, key: RawSpan, at unixMilliseconds: UInt64) -> Bool {
+        update(space.identity(of: key)) { $0.expiresAt = unixMilliseconds }
+    }
+
+    /// Marks blocks as used now; returns how many are held.
+    package func touch(_ space: KeySpace, keys: KeyBatch) -> Int {
+        var held = 0
+        var handles: [BlockHandle] = []
+        for index in 0..<keys.count {
+            let identity = space.identity(of: keys[index])
+            if memory.summary(identity) != nil, let handle = memory.handle(identity) {
+                handles.append(handle)
+                held += 1
+            } else if disk?.summary(identity) != nil {
+                held += 1
+            }
+        }
+        handles.reverse()
+        memory.touch(handles)
+        return held
+    }
+
+    /// The order matters: whatever a reader or the writer does between two steps, the last one sees it.
+    private func delete(_ identity: BlockIdentity) -> Bool {
+        let now = clock.unixMilliseconds()
+        let inMemory = memory.remove(identity, reason: .deleted)
+        var onDisk = false
+        if let disk {
+            onDisk = disk.invalidate(identity)
+            loader?.cancel(identity)
+            _ = memory.remove(identity, reason: .deleted)
+        }
+        let wasReadable = inMemory.map { !$0.attributes.isExpired(at: now) } ?? onDisk
+        if wasReadable { departures.record(identity, .deleted) }
+        return wasReadable
+    }
+
+    private func setPin(_ identity: BlockIdentity, until: UInt64) -> Bool {
+        var isHeld = false
+        if let summary = memory.summary(identity) {
+            let share = Int(Double(memory.arena.byteCount) * configuration.pinnedShareMax)
+            if memory.statistics().pinnedByteCount + summary.payloadByteCount <= share {
+                isHeld = memory.update(identity) { $0.pinnedUntil = until } != nil
+            }
+        }
+        if let disk, let summary = disk.summary(identity) {
+            let share = Int(Double(disk.byteCountMax) * configuration.pinnedShareMax)
+            if disk.pinnedByteCount + summary.payloadByteCount <= share {
+                isHeld = disk.update(identity) { $0.pinnedUntil = until } != nil || isHeld
+                writeBehind?.nudge()
+            }
+        }
+        return isHeld
+    }
+
+    private func update(_ identity: BlockIdentity, _ change: (inout BlockAttributes) -> Void) -> Bool {
+        let inMemory = memory.update(identity, change) != nil
+        let onDisk = disk?.update(identity, change) != nil
+        if onDisk { writeBehind?.nudge() }
+        return inMemory || onDisk
+    }
+}

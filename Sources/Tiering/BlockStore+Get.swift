@@ -1,0 +1,128 @@
+package import Blocks
+internal import DiskTier
+package import MemoryTier
+internal import Synchronization
+
+extension BlockStore {
+    /// Looks a block up without ever blocking: readable now, on disk, or a miss, which is counted with its reason.
+    package func lookup(_ space: KeySpace, key: RawSpan) -> Lookup {
+        let identity = space.identity(of: key)
+        if let lease = verifiedLease(identity, key: key) {
+            memory.touch([lease.handle])
+            countMemoryHit(lease, in: space)
+            return .memory(lease)
+        }
+        if disk?.summary(identity) != nil { return .disk }
+        countMiss(identity, in: space)
+        return .absent
+    }
+
+    /// Loads blocks from wherever they are; `completion` gets a lease or `nil` for each key, in order.
+    ///
+    /// Blocks in memory are leased before this returns; the others are read by the store's threads, once however many
+    /// ask, and stay in memory. `completion` is called once, on any thread, possibly before this returns.
+    package func load(
+        _ space: KeySpace, keys: KeyBatch, _ completion: @escaping @Sendable ([BlockLease?]) -> Void
+    ) {
+        var leases = [BlockLease?](repeating: nil, count: keys.count)
+        var handles: [BlockHandle] = []
+        var onDisk: [Int] = []
+        handles.reserveCapacity(keys.count)
+        for index in 0..<keys.count {
+            let identity = space.identity(of: keys[index])
+            if let lease = verifiedLease(identity, key: keys[index]) {
+                handles.append(lease.handle)
+                countMemoryHit(lease, in: space)
+                leases[index] = lease
+            } else if disk?.summary(identity) != nil {
+                onDisk.append(index)
+            } else {
+                countMiss(identity, in: space)
+            }
+        }
+        // From tail to head: a prefix's last blocks are to go before its first.
+        handles.reverse()
+        memory.touch(handles)
+        guard !onDisk.isEmpty, let loader else { return completion(leases) }
+        let gathering = Gathering(leases: leases, missing: onDisk.count, completion)
+        for index in onDisk {
+            let identity = space.identity(of: keys[index])
+            let isTaken = loader.load(identity, key: keys.bytes(at: index)) { [self] lease in
+                if let lease {
+                    countDiskHit(lease, in: space)
+                } else {
+                    countMiss(identity, in: space)
+                }
+                gathering.arrived(lease, at: index)
+            }
+            if !isTaken {
+                counters.missesOverload.add()
+                space.counters.misses.add()
+                gathering.arrived(nil, at: index)
+            }
+        }
+    }
+
+    /// A lease on a block in memory whose identity and, if configured, checksum are proved.
+    private func verifiedLease(_ identity: BlockIdentity, key: RawSpan) -> BlockLease? {
+        guard let lease = memory.lease(identity, key: key) else { return nil }
+        guard configuration.verifiesMemoryReads else { return lease }
+        guard unsafe PayloadChecksum.of(lease.payload) == lease.payloadChecksum else {
+            _ = memory.remove(identity, reason: .corrupt)
+            return nil
+        }
+        return lease
+    }
+
+    private func countMemoryHit(_ lease: BlockLease, in space: KeySpace) {
+        counters.memoryHits.add()
+        unsafe counters.memoryHitBytes.add(lease.payload.count)
+        counters.hitTokens.add(Int(lease.attributes.tokenCount))
+        space.counters.memoryHits.add()
+        unsafe space.counters.hitBytes.add(lease.payload.count)
+    }
+
+    private func countDiskHit(_ lease: BlockLease, in space: KeySpace) {
+        counters.diskHits.add()
+        unsafe counters.diskHitBytes.add(lease.payload.count)
+        counters.hitTokens.add(Int(lease.attributes.tokenCount))
+        space.counters.diskHits.add()
+        unsafe space.counters.hitBytes.add(lease.payload.count)
+    }
+
+    func countMiss(_ identity: BlockIdentity, in space: KeySpace) {
+        space.counters.misses.add()
+        switch departures.reason(identity) {
+        case .evicted: counters.missesEvicted.add()
+        case .expired: counters.missesExpired.add()
+        case .deleted, .replaced: counters.missesDeleted.add()
+        case .corrupt: counters.missesCorrupt.add()
+        case .neverSeen, .memory, .disk: counters.missesNeverSeen.add()
+        }
+    }
+}
+
+/// Collects the leases of one batch; calls back when the last has arrived.
+private final class Gathering: Sendable {
+    private struct State {
+        var leases: [BlockLease?]
+        var missing: Int
+    }
+
+    private let state: Mutex<State>
+    private let completion: @Sendable ([BlockLease?]) -> Void
+
+    init(leases: [BlockLease?], missing: Int, _ completion: @escaping @Sendable ([BlockLease?]) -> Void) {
+        state = Mutex(State(leases: leases, missing: missing))
+        self.completion = completion
+    }
+
+    func arrived(_ lease: BlockLease?, at index: Int) {
+        let complete: [BlockLease?]? = state.withLock { state in
+            state.leases[index] = lease
+            state.missing -= 1
+            return state.missing == 0 ? state.leases : nil
+        }
+        if let complete { completion(complete) }
+    }
+}

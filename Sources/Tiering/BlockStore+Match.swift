@@ -1,0 +1,183 @@
+package import Blocks
+internal import DiskTier
+internal import MemoryTier
+
+extension BlockStore {
+    /// How many leading keys are held, in one look; the first hole ends the match.
+    ///
+    /// With a lease, what is reported stays readable until the lease ends, is released, or its owner's connection
+    /// closes. Leases together hold at most half of each tier's bytes; a match that would pass that is shortened to
+    /// what can be kept, so that a hit promised is a hit served.
+    ///
+    /// - Parameters:
+    ///   - lease: How long; `nil` or zero takes none.
+    ///   - prefetches: Whether matched blocks on disk start moving to memory.
+    package func match(
+        _ space: KeySpace, keys: KeyBatch, lease: Duration?, prefetches: Bool, owner: LeaseOwner
+    ) -> Match {
+        counters.matchQueries.add()
+        counters.matchQueriedBlocks.add(keys.count)
+        let leaseNanoseconds = lease?.nanoseconds ?? 0
+        var walk = MatchWalk(leases: leaseNanoseconds > 0, budget: leaseBudget())
+        walk.tiers.reserveCapacity(keys.count)
+        for index in 0..<keys.count {
+            guard step(&walk, space.identity(of: keys[index])) else { break }
+        }
+        if walk.isShortened { counters.leasesRefused.add() }
+        walk.touched.reverse()
+        memory.touch(walk.touched)
+        var leaseID: UInt64?
+        if walk.leases, !walk.tiers.isEmpty {
+            leaseID = leases.add(
+                walk.holdings, owner: owner, until: clock.monotonicNanoseconds() &+ leaseNanoseconds
+            )
+            if leaseID == nil {
+                // Too many leases are out: nothing can be promised.
+                counters.leasesRefused.add()
+                giveBack(walk.holdings)
+                walk.tiers.removeAll()
+            }
+        }
+        count(walk, in: space, keys: keys)
+        if prefetches { startPromotions(space, keys: keys, tiers: walk.tiers) }
+        return Match(tiers: walk.tiers, leaseID: leaseID)
+    }
+
+    /// Ends a lease early; false when this owner has none of that number.
+    package func release(lease id: UInt64, owner: LeaseOwner) -> Bool {
+        guard let holdings = leases.remove(id, owner: owner) else { return false }
+        giveBack(holdings)
+        return true
+    }
+
+    /// Ends all leases of a connection that closed.
+    package func releaseAll(owner: LeaseOwner) {
+        for holdings in leases.removeAll(owner: owner) { giveBack(holdings) }
+    }
+
+    /// Whether a key is held. With `takesLease`, for clients that cannot take a miss afterwards, the key gets one short
+    /// lease; asking again does not renew it, and a key has at most a tenth of its time leased this way.
+    package func exists(_ space: KeySpace, key: RawSpan, takesLease: Bool) -> Bool {
+        let identity = space.identity(of: key)
+        let now = clock.monotonicNanoseconds()
+        let leaseNanoseconds = configuration.existsLease.nanoseconds
+        guard takesLease, leaseNanoseconds > 0,
+            leases.mayLeaseForExists(identity, now: now, pauseEnd: now &+ leaseNanoseconds &* 10)
+        else {
+            return memory.summary(identity) != nil || disk?.summary(identity) != nil
+        }
+        var walk = MatchWalk(leases: true, budget: leaseBudget())
+        guard step(&walk, identity) else {
+            return memory.summary(identity) != nil || disk?.summary(identity) != nil
+        }
+        if leases.add(walk.holdings, owner: nil, until: now &+ leaseNanoseconds) == nil {
+            counters.leasesRefused.add()
+            giveBack(walk.holdings)
+        }
+        return true
+    }
+
+    /// Starts bringing blocks from disk to memory; returns how many promotions were started.
+    package func prefetch(_ space: KeySpace, keys: KeyBatch) -> Int {
+        let tiers = (0..<keys.count).map { index -> Tier in
+            let identity = space.identity(of: keys[index])
+            return memory.handle(identity) == nil && disk?.summary(identity) != nil ? .disk : .memory
+        }
+        return startPromotions(space, keys: keys, tiers: tiers)
+    }
+
+    private func leaseBudget() -> (memoryByteCount: Int, diskByteCount: Int) {
+        let held = leases.totals
+        let share = configuration.leasedShareMax
+        return (
+            Int(Double(memory.arena.byteCount) * share) - held.memoryByteCount,
+            Int(Double(disk?.byteCountMax ?? 0) * share) - held.diskByteCount
+        )
+    }
+
+    /// Adds one key to the match; false ends it.
+    private func step(_ walk: inout MatchWalk, _ identity: BlockIdentity) -> Bool {
+        guard walk.leases else { return look(&walk, identity) }
+        if let (handle, byteCount) = memory.retain(identity) {
+            guard walk.holdings.memoryByteCount + byteCount <= walk.budget.memoryByteCount else {
+                memory.release(handle)
+                walk.isShortened = true
+                return false
+            }
+            walk.holdings.memoryHandles.append(handle)
+            walk.holdings.memoryByteCount += byteCount
+            walk.touched.append(handle)
+            walk.tiers.append(.memory)
+            return true
+        }
+        guard let disk, let byteCount = disk.retain(identity) else { return false }
+        guard walk.holdings.diskByteCount + byteCount <= walk.budget.diskByteCount else {
+            disk.release(identity)
+            walk.isShortened = true
+            return false
+        }
+        walk.holdings.diskIdentities.append(identity)
+        walk.holdings.diskByteCount += byteCount
+        walk.tiers.append(.disk)
+        return true
+    }
+
+    private func look(_ walk: inout MatchWalk, _ identity: BlockIdentity) -> Bool {
+        if let handle = memory.handle(identity), memory.summary(identity) != nil {
+            walk.touched.append(handle)
+            walk.tiers.append(.memory)
+        } else if disk?.summary(identity) != nil {
+            walk.tiers.append(.disk)
+        } else {
+            return false
+        }
+        return true
+    }
+
+    private func count(_ walk: MatchWalk, in space: KeySpace, keys: KeyBatch) {
+        var tokenCount = 0
+        for (index, tier) in walk.tiers.enumerated() {
+            let identity = space.identity(of: keys[index])
+            let summary = tier == .memory ? memory.summary(identity) : disk?.summary(identity)
+            tokenCount += Int(summary?.attributes.tokenCount ?? 0)
+        }
+        let inMemory = walk.tiers.count { $0 == .memory }
+        counters.matchedMemoryBlocks.add(inMemory)
+        counters.matchedDiskBlocks.add(walk.tiers.count - inMemory)
+        counters.matchedTokens.add(tokenCount)
+        space.counters.matchQueries.add()
+        space.counters.queriedBlocks.add(keys.count)
+        space.counters.matchedBlocks.add(walk.tiers.count)
+        space.counters.matchedTokens.add(tokenCount)
+        if let last = walk.tiers.indices.last {
+            hotPrefixes.record(
+                last: space.identity(of: keys[last]), keys: keys, matched: last + 1, tokenCount: tokenCount
+            )
+        }
+    }
+
+    @discardableResult
+    private func startPromotions(_ space: KeySpace, keys: KeyBatch, tiers: [Tier]) -> Int {
+        guard let loader else { return 0 }
+        var started = 0
+        for (index, tier) in tiers.enumerated() where tier == .disk {
+            guard loader.load(space.identity(of: keys[index]), key: keys.bytes(at: index), nil) else {
+                counters.prefetchesRefused.add()
+                break
+            }
+            started += 1
+        }
+        counters.prefetches.add(started)
+        return started
+    }
+}
+
+/// A match as it grows.
+private struct MatchWalk {
+    let leases: Bool
+    let budget: (memoryByteCount: Int, diskByteCount: Int)
+    var tiers: [Tier] = []
+    var touched: [BlockHandle] = []
+    var holdings = LeaseTable.Holdings()
+    var isShortened = false
+}

@@ -1,0 +1,191 @@
+package import Blocks
+package import DiskTier
+package import MemoryTier
+internal import Synchronization
+
+/// The one door to blocks: puts, gets, matches and changes over memory and disk.
+///
+/// A put goes to memory and, by the write-behind thread, to disk; a get is served from memory, or brought from disk by
+/// one read however many ask. Nothing here blocks the caller: what needs a disk reports by a closure that is called
+/// on a thread of the store's. Thread-safe.
+package final class BlockStore: Sendable {
+    /// Where the store takes its time from.
+    package let clock: any CacheClock
+
+    let memory: MemoryTier
+    let disk: DiskTier?
+    let configuration: StoreConfiguration
+    let counters: StoreCounters
+    let registry: SpaceRegistry
+    let leases: LeaseTable
+    let departures: DepartureLog
+    let hotPrefixes: HotPrefixes
+    let spaceWaiters = SpaceWaiters()
+    let loader: DiskLoader?
+    let writeBehind: WriteBehind?
+    let isDraining = Atomic<Bool>(false)
+
+    private let maintenance = Mutex<ServiceThread?>(nil)
+    private let isClosed = Atomic<Bool>(false)
+    private let maintenanceBell = Doorbell()
+
+    /// Opens the tiers and starts the store's threads. Blocks while the disk index is rebuilt.
+    ///
+    /// - Parameters:
+    ///   - memory: The size of the memory tier.
+    ///   - disk: The disk tier's directory and budget, or `nil` for none.
+    ///   - secret: Keys every prefix; the same secret finds the same blocks after a restart.
+    ///   - directory: Where namespaces are remembered, or `nil` to forget them.
+    package init(
+        memory memoryConfiguration: MemoryTierConfiguration,
+        disk diskConfiguration: DiskTierConfiguration?,
+        secret: NodeSecret,
+        directory: String?,
+        configuration: StoreConfiguration = StoreConfiguration(),
+        clock: any CacheClock = SystemClock()
+    ) throws(CacheError) {
+        let counters = StoreCounters()
+        let departures = DepartureLog(countMax: configuration.departureCountMax)
+        let registry = try SpaceRegistry(
+            secret: secret, directory: directory, namespaceCountMax: configuration.namespaceCountMax
+        )
+        let observer = RemovalObserver(counters: counters, departures: departures)
+        let memory = try MemoryTier(memoryConfiguration, clock: clock) { identity, _, reason in
+            observer.leftMemory(identity, reason)
+        }
+        var disk: DiskTier?
+        if var diskConfiguration {
+            diskConfiguration.shouldCarry = { identity in memory.handle(identity) != nil }
+            disk = try DiskTier.open(diskConfiguration, clock: clock) { identity, _, reason in
+                observer.leftDisk(identity, reason)
+            }
+        }
+        observer.watch(memory: memory, disk: disk)
+        self.memory = memory
+        self.disk = disk
+        self.clock = clock
+        self.configuration = configuration
+        self.counters = counters
+        self.registry = registry
+        self.departures = departures
+        leases = LeaseTable(countMax: configuration.leaseCountMax, now: clock.monotonicNanoseconds())
+        hotPrefixes = HotPrefixes(countMax: configuration.hotPrefixCountMax)
+        if let disk {
+            loader = DiskLoader(
+                memory: memory,
+                disk: disk,
+                counters: counters,
+                pinnedByteCountMax: Int(Double(memory.arena.byteCount) * configuration.pinnedShareMax),
+                configuration: configuration
+            )
+            writeBehind = WriteBehind(
+                memory: memory,
+                disk: disk,
+                clock: clock,
+                counters: counters,
+                waitersForSpace: spaceWaiters,
+                configuration: configuration
+            )
+        } else {
+            loader = nil
+            writeBehind = nil
+        }
+        loader?.start()
+        writeBehind?.start()
+        maintenance.withLock { $0 = ServiceThread(name: "larder-tend") { self.tend() } }
+    }
+
+    /// What the disk tier found when it was opened.
+    package var diskOpenReport: DiskOpenReport? { disk?.openReport }
+
+    /// Faults the arena's pages in; blocks, so give it a thread. Stops early when `progress` says false.
+    package func prefault(progress: (_ byteCount: Int) -> Bool) {
+        memory.prefault(progress: progress)
+    }
+
+    // MARK: Key spaces
+
+    /// Registers a described namespace and returns the tenant's view of it.
+    package func space(tenant: Tenant, description: NamespaceDescription) throws(CacheError) -> KeySpace {
+        try registry.register(tenant: tenant, description: description)
+    }
+
+    /// The tenant's view of a namespace, or `nil` when nobody has described it to this node.
+    package func space(tenant: Tenant, namespace: NamespaceID) -> KeySpace? {
+        registry.space(tenant: tenant, namespace: namespace)
+    }
+
+    /// The tenant's plain Redis keys of one numbered database.
+    package func space(tenant: Tenant, database: Int) -> KeySpace {
+        registry.space(tenant: tenant, database: database)
+    }
+
+    /// The tenant's keys of a service with a name of its own (the lm:// listener); never meets a description.
+    package func space(tenant: Tenant, service: String) -> KeySpace {
+        registry.space(tenant: tenant, service: service)
+    }
+
+    // MARK: Ending
+
+    /// Refuses new puts and writes what is in memory to disk.
+    ///
+    /// Blocks until all is written, the time is over or the disk fails; returns the blocks left unwritten.
+    package func drain(within limit: Duration, progress: (_ blockCount: Int, _ byteCount: Int) -> Void) -> Int {
+        isDraining.store(true, ordering: .sequentiallyConsistent)
+        guard let writeBehind else { return 0 }
+        writeBehind.flush()
+        let end = clock.monotonicNanoseconds() &+ limit.nanoseconds
+        let bell = Doorbell()
+        var lastReport: UInt64 = 0
+        while true {
+            let status = writeBehind.status
+            let now = clock.monotonicNanoseconds()
+            guard status.count > 0 || disk?.hasPendingRecords == true, now < end else { return status.count }
+            if now &- lastReport > 500_000_000 {
+                progress(status.count, status.byteCount)
+                lastReport = now
+            }
+            bell.wait(milliseconds: 10)
+        }
+    }
+
+    /// Stops the threads and closes the tiers. Leases that are still out keep their bytes readable.
+    package func close() {
+        guard !isClosed.exchange(true, ordering: .sequentiallyConsistent) else { return }
+        isDraining.store(true, ordering: .sequentiallyConsistent)
+        maintenanceBell.ring()
+        maintenance.withLock { thread in
+            defer { thread = nil }
+            return thread
+        }?.join()
+        spaceWaiters.wakeAll()
+        loader?.stop()
+        writeBehind?.stop()
+        disk?.close()
+    }
+
+    /// The slow, steady work: leases that end, blocks that expire, puts that waited long enough.
+    private func tend() {
+        while !isClosed.load(ordering: .sequentiallyConsistent) {
+            maintenanceBell.wait(milliseconds: 20)
+            let now = clock.monotonicNanoseconds()
+            let ended = leases.removeExpired(now: now)
+            if !ended.isEmpty {
+                counters.leasesExpired.add(ended.count)
+                for holdings in ended { giveBack(holdings) }
+            }
+            // Readers give memory back without a sign, so who waits for some looks again on every tick.
+            spaceWaiters.wakeAll()
+            _ = memory.sweepExpired(blockCountMax: 4_096)
+        }
+    }
+
+    /// Returns what a lease held.
+    func giveBack(_ holdings: LeaseTable.Holdings) {
+        for handle in holdings.memoryHandles { memory.release(handle) }
+        if let disk {
+            for identity in holdings.diskIdentities { disk.release(identity) }
+        }
+        if holdings.memoryByteCount > 0 { spaceWaiters.wakeAll() }
+    }
+}

@@ -1,0 +1,67 @@
+package import MemoryTier
+
+/// Where a block is kept.
+package enum Tier: UInt8, Sendable, CaseIterable {
+    /// In the arena.
+    case memory
+    /// In RocksDB.
+    case disk
+}
+
+/// What a look-up that never blocks can tell.
+package enum Lookup: Sendable {
+    /// Readable now; identity and checksum are proved.
+    case memory(BlockLease)
+    /// On disk: `BlockStore.load` brings it.
+    case disk
+    /// A miss.
+    case absent
+}
+
+/// How many leading keys are held.
+package struct Match: Sendable {
+    /// The tier of each matched key, in order; its count is the match's length.
+    package let tiers: [Tier]
+    /// The lease that keeps them readable, when one was asked for and something matched.
+    package let leaseID: UInt64?
+}
+
+/// Whose leases they are: a connection of a tenant.
+package struct LeaseOwner: Hashable, Sendable {
+    /// The connection's number, unique in the node's life.
+    package let connectionID: UInt64
+
+    /// Names the owner.
+    package init(connectionID: UInt64) {
+        self.connectionID = connectionID
+    }
+}
+
+/// Why a key is, or is not, here.
+package enum Explanation: String, Sendable, CaseIterable {
+    case memory, disk, neverSeen, evicted, expired, deleted, replaced, corrupt
+
+    /// A sentence for a person.
+    package var sentence: String {
+        switch self {
+        case .memory: "held in memory"
+        case .disk: "held on disk"
+        case .neverSeen: "never stored here, or gone so long that its departure is forgotten"
+        case .evicted: "evicted to make room"
+        case .expired: "its time to live ended"
+        case .deleted: "deleted or cleared by a client"
+        case .replaced: "replaced by other bytes"
+        case .corrupt: "its stored bytes failed their checksum and were quarantined"
+        }
+    }
+}
+
+/// A prefix that many matches ended in.
+package struct HotPrefix: Sendable {
+    /// The prefix's keys, first block first.
+    package let keys: [[UInt8]]
+    /// How often a match ended exactly here.
+    package let hits: Int
+    /// Tokens of its blocks, as far as the clients said.
+    package let tokenCount: Int
+}

@@ -1,0 +1,56 @@
+package import Blocks
+internal import MemoryTier
+
+/// How a block is put.
+package struct PutOptions: Sendable {
+    /// Life from now on; wins over `expiresAt`.
+    package var timeToLive: Duration?
+    /// When the block stops being readable, milliseconds since 1970; 0 is never.
+    package var expiresAt: UInt64 = 0
+    /// Tokens in the block.
+    package var tokenCount: UInt32 = 0
+    /// Until when eviction must not take it, milliseconds since 1970; 0 is not pinned.
+    package var pinnedUntil: UInt64 = 0
+    /// Whether other bytes under the same key are replaced (Redis's SET) instead of refused.
+    package var replaces = false
+    /// Whether a replaced block's expiry is kept (Redis's KEEPTTL).
+    package var keepsTimeToLive = false
+    /// Whether the put is to be answered only after the block is on disk and synced.
+    package var isDurable = false
+
+    /// The defaults: no expiry, first writer wins, write behind.
+    package init() {}
+}
+
+/// What became of a put.
+package enum PutOutcome: Sendable, Equatable {
+    /// The block is visible now.
+    case stored
+    /// The same bytes were there already.
+    case exists
+    /// Other bytes are held under the key; blocks are immutable, the first writer wins.
+    case conflict
+    /// Nothing was stored, and why.
+    case refused(CacheError)
+}
+
+/// A put's outcome, and for durable puts what to wait for.
+package struct PutResult: Sendable {
+    /// What became of it.
+    package let outcome: PutOutcome
+    /// Given when the put asked for durability and was stored or existed.
+    package let durability: DurabilityTicket?
+}
+
+/// A claim on the write of one block.
+package struct DurabilityTicket: Sendable {
+    let handle: BlockHandle
+}
+
+extension PutResult {
+    /// A put that was turned away before its bytes came.
+    package init(refused error: CacheError) {
+        outcome = .refused(error)
+        durability = nil
+    }
+}

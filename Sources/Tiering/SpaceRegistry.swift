@@ -1,0 +1,103 @@
+internal import Blocks
+internal import Foundation
+internal import Synchronization
+
+/// The key spaces of this node, and the file that remembers described namespaces over a restart.
+///
+/// `namespaces.jsonl` in the data directory: one line a namespace, its canonical JSON description; written by rename.
+final class SpaceRegistry: Sendable {
+    private struct SpaceName: Hashable {
+        let tenant: Tenant
+        let namespace: NamespaceID
+    }
+
+    private struct State {
+        var descriptions: [NamespaceID: NamespaceDescription] = [:]
+        var spaces: [SpaceName: KeySpace] = [:]
+        var spacesByPrefix: [KeyPrefix: KeySpace] = [:]
+    }
+
+    private let state = Mutex(State())
+    private let secret: NodeSecret
+    private let fileURL: URL?
+    private let namespaceCountMax: Int
+
+    init(secret: NodeSecret, directory: String?, namespaceCountMax: Int) throws(CacheError) {
+        self.secret = secret
+        self.namespaceCountMax = namespaceCountMax
+        fileURL = directory.map { URL(filePath: $0).appending(path: "namespaces.jsonl") }
+        guard let fileURL, let data = try? Data(contentsOf: fileURL) else { return }
+        let lines = data.split(separator: UInt8(ascii: "\n")).prefix(namespaceCountMax)
+        state.withLock { state in
+            for line in lines {
+                // A damaged line costs its namespace a new KV.DESCRIBE, no more.
+                guard let description = try? NamespaceDescription(json: Array(line)) else { continue }
+                state.descriptions[description.id] = description
+            }
+        }
+    }
+
+    func register(tenant: Tenant, description: NamespaceDescription) throws(CacheError) -> KeySpace {
+        let result: Result<(KeySpace, [NamespaceDescription]?), CacheError> = state.withLock { state in
+            var toSave: [NamespaceDescription]?
+            if state.descriptions[description.id] == nil {
+                guard state.descriptions.count < namespaceCountMax else {
+                    return .failure(
+                        CacheError(.limitExceeded, "the node already knows \(namespaceCountMax) namespaces")
+                    )
+                }
+                state.descriptions[description.id] = description
+                toSave = Array(state.descriptions.values)
+            }
+            let space = self.space(in: &state, tenant: tenant, id: description.id, elementType: description.elementType)
+            return .success((space, toSave))
+        }
+        let (space, toSave) = try result.get()
+        if let toSave { try save(toSave) }
+        return space
+    }
+
+    func space(tenant: Tenant, namespace: NamespaceID) -> KeySpace? {
+        state.withLock { state in
+            guard let description = state.descriptions[namespace] else { return nil }
+            return space(in: &state, tenant: tenant, id: namespace, elementType: description.elementType)
+        }
+    }
+
+    func space(tenant: Tenant, database: Int) -> KeySpace {
+        space(tenant: tenant, service: "redis \(database)")
+    }
+
+    func space(tenant: Tenant, service: String) -> KeySpace {
+        let id = NamespaceID(ofReservedName: service)
+        return state.withLock { space(in: &$0, tenant: tenant, id: id, elementType: .unspecified) }
+    }
+
+    func space(prefix: KeyPrefix) -> KeySpace? {
+        state.withLock { $0.spacesByPrefix[prefix] }
+    }
+
+    private func space(in state: inout State, tenant: Tenant, id: NamespaceID, elementType: ElementType) -> KeySpace {
+        let name = SpaceName(tenant: tenant, namespace: id)
+        if let known = state.spaces[name] { return known }
+        let prefix = KeyPrefix(secret: secret, tenant: tenant, namespace: id)
+        let space = KeySpace(tenant: tenant, namespace: id, elementType: elementType, prefix: prefix)
+        state.spaces[name] = space
+        state.spacesByPrefix[prefix] = space
+        return space
+    }
+
+    private func save(_ descriptions: [NamespaceDescription]) throws(CacheError) {
+        guard let fileURL else { return }
+        var data = Data()
+        for description in descriptions {
+            data.append(contentsOf: description.canonicalBytes)
+            data.append(UInt8(ascii: "\n"))
+        }
+        do {
+            try data.write(to: fileURL, options: .atomic)
+        } catch {
+            throw CacheError(.storageFailure, "cannot write \(fileURL.path): \(error.localizedDescription)")
+        }
+    }
+}

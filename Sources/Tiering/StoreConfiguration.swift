@@ -1,0 +1,30 @@
+/// What a store is made of.
+package struct StoreConfiguration: Sendable {
+    /// The share of the memory tier that blocks not yet on disk may take, of 1.
+    package var dirtyShareMax = 0.5
+    /// The share of a tier's bytes that leases may hold, of 1.
+    package var leasedShareMax = 0.5
+    /// The share of a tier's bytes that pins may hold, of 1.
+    package var pinnedShareMax = 0.5
+    /// How long a block waits at most before its unit is written.
+    package var writeDelay: Duration = .seconds(10)
+    /// Threads that read the disk.
+    package var readerCount = 4
+    /// Loads that may wait for those threads.
+    package var loadQueueCountMax = 16_384
+    /// Leases at the same time.
+    package var leaseCountMax = 65_536
+    /// How long EXISTS keeps a block readable for a client that cannot take a miss.
+    package var existsLease: Duration = .seconds(5)
+    /// Whether a read from memory proves its checksum, not only its identity.
+    package var verifiesMemoryReads = true
+    /// Departed blocks whose reason is remembered.
+    package var departureCountMax = 65_536
+    /// Prefixes whose matches are counted.
+    package var hotPrefixCountMax = 256
+    /// Namespaces a node remembers.
+    package var namespaceCountMax = 4_096
+
+    /// The defaults.
+    package init() {}
+}

@@ -1,0 +1,120 @@
+internal import ArgumentParser
+internal import Foundation
+internal import Node
+
+#if canImport(Glibc)
+    internal import Glibc
+#endif
+
+/// `larder doctor`.
+struct DoctorCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "doctor",
+        abstract: "Check whether this machine can run the node that the settings describe.",
+        discussion: """
+            Takes the settings of 'larder serve' and checks limits, memory, huge pages, the ports, the data \
+            directory's free space and speed, and that the disk tier works; each line says what to do.
+
+              larder doctor --memory 8GiB --data-dir /var/lib/larder --disk 200GiB
+
+            The disk test writes --disk-test bytes into the data directory and removes them. Run it while no node \
+            uses the directory. Exits 0 when the node can serve, 1 when a check failed; warnings do not count.
+            """
+    )
+
+    @OptionGroup var options: SettingOptions
+    @Option(help: ArgumentHelp("Bytes the disk test writes; 0 skips it.", valueName: "bytes"))
+    var diskTest = ByteCount(bytes: 256 << 20)
+    @OptionGroup var output: OutputOptions
+
+    func run() throws {
+        let configuration = try ServeConfiguration(options.resolve()).node
+        var findings = limits(configuration) + memory(configuration)
+        findings += ports(configuration)
+        findings += disk(configuration)
+        if output.output == .table {
+            try StandardStreams.output(findings.text)
+        } else {
+            try output.print(findings.report)
+        }
+        guard !findings.contains(where: { $0.verdict == .failure }) else {
+            throw ExitCode(ExitStatus.negative.rawValue)
+        }
+    }
+
+    private func limits(_ node: NodeConfiguration) -> [Finding] {
+        [
+            LimitChecks.openFiles(
+                limit: SystemFacts.limit(RLIMIT_NOFILE),
+                connections: node.limits.connectionCountMax
+            ),
+            LimitChecks.lockedMemory(limit: SystemFacts.limit(__RLIMIT_MEMLOCK)),
+        ]
+    }
+
+    private func memory(_ node: NodeConfiguration) -> [Finding] {
+        let meminfo = SystemFacts.text("/proc/meminfo") ?? ""
+        let available = MemoryChecks.value(of: "MemAvailable", in: meminfo) ?? 0
+        var findings = [
+            MemoryChecks.memory(
+                available: available,
+                groupLimit: SystemFacts.groupMemoryLimit,
+                arena: node.memoryByteCount
+            ),
+            MemoryChecks.sharedMemory(free: SystemFacts.freeBytes("/dev/shm")),
+            MemoryChecks.hugePages(
+                setting: SystemFacts.text("/sys/kernel/mm/transparent_hugepage/shmem_enabled")
+            ),
+        ]
+        if let rate = SystemFacts.firstTouchRate(byteCount: 128 << 20) {
+            findings.append(MemoryChecks.firstTouch(bytesPerSecond: rate, arena: node.memoryByteCount))
+        }
+        return findings
+    }
+
+    private func ports(_ node: NodeConfiguration) -> [Finding] {
+        var findings: [Finding] = []
+        if let port = node.port {
+            let failure = PortProbe.bindFailure(host: node.host, port: port)
+            findings.append(PortProbe.judge("port", host: node.host, port: port, failure: failure))
+        }
+        if let port = node.lmPort {
+            let failure = PortProbe.bindFailure(host: "127.0.0.1", port: port)
+            findings.append(PortProbe.judge("lm port", host: "127.0.0.1", port: port, failure: failure))
+        }
+        return findings
+    }
+
+    private func disk(_ node: NodeConfiguration) -> [Finding] {
+        guard let directory = node.dataDirectory, node.diskByteCount > 0 else {
+            return [.ok("disk", "off: blocks live in RAM only"), database(below: NSTemporaryDirectory())]
+        }
+        do {
+            try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        } catch {
+            let fix = "another --data-dir, or its owner: chown"
+            return [.failure("data directory", "\(directory) cannot be made", fix: fix)]
+        }
+        let free = SystemFacts.freeBytes(directory) ?? 0
+        let used = SystemFacts.directoryByteCount(directory)
+        var findings = [DiskChecks.space(free: free, used: used, budget: node.diskByteCount)]
+        if diskTest.bytes > 0 {
+            do throws(CommandFailure) {
+                findings += DiskChecks.speed(
+                    try DiskProbe.measure(directory: directory, byteCount: diskTest.bytes)
+                )
+            } catch {
+                findings.append(
+                    .failure("disk writes", error.description, fix: "make the directory writable")
+                )
+            }
+        }
+        return findings + [database(below: directory)]
+    }
+
+    private func database(below directory: String) -> Finding {
+        let path = URL(filePath: directory).appending(path: ".larder-doctor-database-\(getpid())").path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        return DatabaseProbe.check(directory: path)
+    }
+}

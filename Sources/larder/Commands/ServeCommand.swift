@@ -1,0 +1,142 @@
+internal import ArgumentParser
+internal import Blocks
+internal import LarderClient
+internal import Logging
+internal import NIOCore
+internal import Node
+
+#if canImport(Glibc)
+    internal import Glibc
+#endif
+
+/// `larder serve`.
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve",
+        abstract: "Run a node: keep blocks in RAM and on disk, and serve them.",
+        discussion: """
+            Without --data-dir blocks live in RAM only. With it, what RAM cannot hold goes to disk, and a restarted \
+            node serves from disk at once:
+
+              larder serve --memory 8GiB --data-dir /var/lib/larder --disk 200GiB
+
+            Any Redis client can talk to the node; so can LMCache (redis://, valkey://, and lm:// on --lm-port).
+
+            SETTINGS come from flags, then LARDER_* environment variables, then the YAML file of --config, then \
+            defaults; a name that is no setting is refused. The file uses the flags' names:
+
+              memory: 8GiB
+              data-dir: /var/lib/larder
+              disk: 200GiB
+
+            'larder serve --print-config' shows each value and where it comes from.
+
+            SIZES are 2GiB, 512MiB (powers of 1,024) or 2GB, 512MB (powers of 1,000). TIMES are 500ms, 30s, 5m, 1h.
+
+            SIGNALS: SIGTERM or SIGINT stops accepting, writes RAM to disk within --drain-timeout and exits 0; a \
+            second one exits 1 at once. SIGHUP is ignored.
+            """
+    )
+
+    @OptionGroup var options: SettingOptions
+    @Flag(help: "Print each setting with its value and origin, and exit.")
+    var printConfig = false
+    @Option(help: ArgumentHelp("How --print-config prints: table, json or jsonl.", valueName: "format"))
+    var output: OutputFormat = .table
+
+    func run() async throws {
+        let settings = try options.resolve()
+        let configuration = try ServeConfiguration(settings)
+        if printConfig {
+            try StandardStreams.output(settings.report.render(output))
+            return
+        }
+        try await serve(configuration)
+    }
+
+    private func serve(_ configuration: ServeConfiguration) async throws(CommandFailure) {
+        let signals = TerminationSignals()
+        let logger = Logger.standardError(
+            label: "larder",
+            level: configuration.logLevel,
+            format: configuration.logFormat
+        )
+        let (node, addresses) = try await start(configuration.node, logger: logger)
+        logger.notice("ready", metadata: Self.readyFields(addresses, configuration.node))
+        for await name in signals.first {
+            logger.notice(
+                "draining",
+                metadata: ["signal": "\(name)", "limit": "\(configuration.node.drainTimeout)"]
+            )
+        }
+        await node.drainAndStop()
+        logger.notice("stopped")
+    }
+
+    private func start(
+        _ configuration: NodeConfiguration,
+        logger: Logger
+    ) async throws(CommandFailure) -> (Node, BoundAddresses) {
+        do {
+            let node = try Node(configuration, logger: logger)
+            return (node, try await node.start())
+        } catch let error as CacheError {
+            throw CommandFailure(
+                error.code == .invalidArgument ? .configuration : .unavailable,
+                error.message
+            )
+        } catch let error as IOError {
+            throw Self.failure(error, configuration)
+        } catch {
+            throw CommandFailure(.unavailable, "the node cannot start: \(error)")
+        }
+    }
+
+    private static func failure(_ error: IOError, _ configuration: NodeConfiguration) -> CommandFailure {
+        let place = "\(configuration.host):\(configuration.port ?? 0)"
+        switch error.errnoCode {
+        case EADDRINUSE:
+            return CommandFailure(
+                .unavailable,
+                "\(place) or another listener's address is taken: stop its owner (see 'ss -ltnp'), or choose "
+                    + "another --port, --lm-port or --unix"
+            )
+        case EADDRNOTAVAIL:
+            return CommandFailure(
+                .configuration,
+                "\(configuration.host) is no address of this machine; see --host"
+            )
+        case EACCES:
+            return CommandFailure(
+                .noPermission,
+                "not allowed to listen on \(place): ports below 1024 need root"
+            )
+        default:
+            return CommandFailure(
+                .unavailable,
+                "cannot listen on \(place): \(SystemMessage.text(error.errnoCode))"
+            )
+        }
+    }
+
+    private static func readyFields(_ addresses: BoundAddresses, _ node: NodeConfiguration) -> Logger.Metadata
+    {
+        var fields: Logger.Metadata = [
+            "version": "\(Version.text)", "pid": "\(getpid())",
+            "memory": "\(ByteCount(bytes: node.memoryByteCount).exactText)",
+        ]
+        if let host = addresses.host, let port = addresses.port {
+            fields["address"] = "\(LarderEndpoint.tcp(host: host, port: UInt16(clamping: port)))"
+            fields["port"] = "\(port)"
+        }
+        if let path = addresses.unixPath { fields["unix"] = "\(path)" }
+        if let port = addresses.lmPort { fields["lm_port"] = "\(port)" }
+        if let directory = node.dataDirectory, node.diskByteCount > 0 {
+            fields["data_dir"] = "\(directory)"
+            fields["disk"] = "\(ByteCount(bytes: node.diskByteCount).exactText)"
+        } else {
+            fields["disk"] = "off"
+        }
+        return fields
+    }
+}

@@ -1,0 +1,60 @@
+internal import Blocks
+internal import Logging
+internal import Node
+
+/// The settings of `larder serve` as the node takes them.
+struct ServeConfiguration {
+    let node: NodeConfiguration
+    let logLevel: Logger.Level
+    let logFormat: LogFormat
+
+    /// Reads every setting as its type; the first that is wrong is named with its origin.
+    ///
+    /// Reads the users file when there is one, and nothing else.
+    init(_ settings: ServeSettings) throws(CommandFailure) {
+        logLevel = try settings.choice(.logLevel, of: Logger.Level.self)
+        logFormat = try settings.choice(.logFormat, of: LogFormat.self)
+        var node = NodeConfiguration()
+        node.host = try settings.text(.host)
+        node.port = try settings.count(.port, in: 0...65_535)
+        node.unixPath = settings.optionalText(.unix)
+        node.lmPort = try settings.optionalCount(.lmPort, in: 0...65_535)
+        node.dataDirectory = settings.optionalText(.dataDir)
+        node.memoryByteCount = try settings.byteCount(.memory)
+        node.diskByteCount = try settings.byteCount(.disk)
+        node.threadCount = try settings.count(.threads, in: 0...1_024)
+        node.prefaults = try settings.isOn(.prefault)
+        node.drainTimeout = try settings.timeSpan(.drainTimeout).duration
+        node.existsLease = try settings.timeSpan(.existsLease).duration
+        node.limits.connectionCountMax = try settings.count(.connections, in: 1...1_000_000)
+        node.limits.spaceTimeout = try settings.timeSpan(.putWait).duration
+        node.limits.handshakeTimeout = try settings.timeSpan(.handshakeTimeout).duration
+        node.limits.idleTimeout = try settings.timeSpan(.idleTimeout).duration
+        if let path = settings.optionalText(.users) {
+            node.users = try Self.users(at: path)
+        } else if !Self.isLoopback(node.host) {
+            throw CommandFailure(
+                .configuration,
+                "\(settings[.host].origin): a node on \(node.host) needs users; make a file with 'larder user add' "
+                    + "and name it with --users, or listen on 127.0.0.1"
+            )
+        }
+        self.node = node
+    }
+
+    private static func users(at path: String) throws(CommandFailure) -> UserFile {
+        let text = try InputFile.text(at: path)
+        do throws(CacheError) {
+            return try UserFile(parsing: text)
+        } catch {
+            throw CommandFailure(.configuration, "\(path): \(error.message)")
+        }
+    }
+
+    /// Whether only this machine reaches the address.
+    static func isLoopback(_ host: String) -> Bool {
+        if host == "localhost" || host == "::1" { return true }
+        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
+        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
+    }
+}

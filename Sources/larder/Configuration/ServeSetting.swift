@@ -1,0 +1,93 @@
+/// One setting of `larder serve`.
+///
+/// Its name is the same everywhere: `memory` in the YAML file, `--memory` on the command line, `LARDER_MEMORY` in
+/// the environment.
+enum ServeSetting: String, CaseIterable, Sendable {
+    case host
+    case port
+    case unix
+    case lmPort = "lm-port"
+    case dataDir = "data-dir"
+    case memory
+    case disk
+    case users
+    case threads
+    case connections
+    case putWait = "put-wait"
+    case handshakeTimeout = "handshake-timeout"
+    case idleTimeout = "idle-timeout"
+    case existsLease = "exists-lease"
+    case prefault
+    case drainTimeout = "drain-timeout"
+    case logLevel = "log-level"
+    case logFormat = "log-format"
+
+    /// The setting's name in the environment.
+    var environmentName: String {
+        "LARDER_" + rawValue.uppercased().map { $0 == "-" ? "_" : String($0) }.joined()
+    }
+
+    /// The value when nobody says otherwise, as it would be written; `nil` is "off".
+    var defaultText: String? {
+        switch self {
+        case .host: "127.0.0.1"
+        case .port: "7379"
+        case .unix, .lmPort, .dataDir, .users: nil
+        case .memory: "2GiB"
+        case .disk: "10GiB"
+        case .prefault: "true"
+        case .threads: "0"
+        case .connections: "10000"
+        case .putWait: "2s"
+        case .handshakeTimeout: "2s"
+        case .idleTimeout: "0"
+        case .existsLease: "5s"
+        case .drainTimeout: "30s"
+        case .logLevel: "info"
+        case .logFormat: "auto"
+        }
+    }
+
+    /// What the setting does, for the help.
+    var summary: String {
+        switch self {
+        case .host: "Address to listen on. Any but a loopback address needs --users."
+        case .port: "TCP port; 0 takes a free one and says which."
+        case .unix: "Also listen on this Unix socket."
+        case .lmPort:
+            "Also speak LMCache's lm:// protocol on this port; always loopback, as it knows no passwords."
+        case .dataDir:
+            "Directory for the disk tier and the node's secret; without one blocks live in RAM only."
+        case .memory: "RAM for blocks, at least 16MiB; the process stays within 256MiB above it."
+        case .disk: "Disk space for blocks; 0 turns the disk tier off."
+        case .users: "File of users and passwords, made by 'larder user add'."
+        case .threads: "Event-loop threads; 0 is one per core."
+        case .connections: "Most connections at a time."
+        case .putWait: "How long a put waits for space or for the disk before it is refused."
+        case .handshakeTimeout: "Time a new connection has to authenticate, when there are users."
+        case .idleTimeout: "Close connections that were silent this long; 0 never does."
+        case .existsLease: "How long a key that EXISTS reported stays readable; 0 gives no lease."
+        case .prefault: "Claim all memory at the start, so that no request pays for it."
+        case .drainTimeout: "Time to write RAM to disk after SIGTERM, before the process ends all the same."
+        case .logLevel: "Least severe log line written: trace, debug, info, notice, warning, error, critical."
+        case .logFormat: "text, json, or auto: text on a terminal, JSON lines otherwise."
+        }
+    }
+
+    /// The kind of value, as a placeholder in the help.
+    var placeholder: String {
+        switch self {
+        case .host: "address"
+        case .port, .lmPort: "port"
+        case .unix: "path"
+        case .dataDir: "directory"
+        case .users: "file"
+        case .memory, .disk: "bytes"
+        case .prefault: "true|false"
+        case .threads, .connections: "count"
+        case .putWait, .handshakeTimeout, .idleTimeout, .existsLease, .drainTimeout: "time"
+        case .logLevel: "level"
+        case .logFormat: "format"
+        }
+    }
+}

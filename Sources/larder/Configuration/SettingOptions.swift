@@ -1,0 +1,62 @@
+internal import ArgumentParser
+internal import Foundation
+
+/// The command-line options that `serve` and `doctor` share: one per setting.
+struct SettingOptions: ParsableArguments {
+    @Option(help: .of(.host)) var host: String?
+    @Option(help: .of(.port)) var port: String?
+    @Option(help: .of(.unix)) var unix: String?
+    @Option(help: .of(.lmPort)) var lmPort: String?
+    @Option(help: .of(.dataDir)) var dataDir: String?
+    @Option(help: .of(.memory)) var memory: String?
+    @Option(help: .of(.disk)) var disk: String?
+    @Option(help: .of(.users)) var users: String?
+    @Option(help: .of(.threads)) var threads: String?
+    @Option(help: .of(.connections)) var connections: String?
+    @Option(help: .of(.putWait)) var putWait: String?
+    @Option(help: .of(.handshakeTimeout)) var handshakeTimeout: String?
+    @Option(help: .of(.idleTimeout)) var idleTimeout: String?
+    @Option(help: .of(.existsLease)) var existsLease: String?
+    @Option(help: .of(.prefault)) var prefault: String?
+    @Option(help: .of(.drainTimeout)) var drainTimeout: String?
+    @Option(help: .of(.logLevel)) var logLevel: String?
+    @Option(help: .of(.logFormat)) var logFormat: String?
+
+    @Option(help: ArgumentHelp("YAML file with any of these settings by the same names.", valueName: "file"))
+    var config: String?
+
+    /// What the command line gave.
+    var flags: [ServeSetting: String] {
+        let given: [ServeSetting: String?] = [
+            .host: host, .port: port, .unix: unix, .lmPort: lmPort, .dataDir: dataDir, .memory: memory,
+            .disk: disk,
+            .users: users, .threads: threads, .connections: connections, .putWait: putWait,
+            .handshakeTimeout: handshakeTimeout, .idleTimeout: idleTimeout,
+            .existsLease: existsLease, .prefault: prefault, .drainTimeout: drainTimeout, .logLevel: logLevel,
+            .logFormat: logFormat,
+        ]
+        return given.compactMapValues { $0 }
+    }
+
+    /// Merges flags, environment and file.
+    func resolve(environment: [String: String] = ProcessInfo.processInfo.environment) throws(CommandFailure)
+        -> ServeSettings
+    {
+        var file: ConfigurationFile?
+        if let path = config ?? environment["LARDER_CONFIG"] {
+            file = try ConfigurationFile(text: InputFile.text(at: path), path: path)
+        }
+        return try ServeSettings(flags: flags, environment: environment, file: file)
+    }
+}
+
+extension ArgumentHelp {
+    /// A setting's help: what it does, its default, its name in the environment.
+    fileprivate static func of(_ setting: ServeSetting) -> ArgumentHelp {
+        let fallback = setting.defaultText.map { "default: \($0); " } ?? ""
+        return ArgumentHelp(
+            "\(setting.summary) (\(fallback)\(setting.environmentName))",
+            valueName: setting.placeholder
+        )
+    }
+}

@@ -1,0 +1,22 @@
+public import ArgumentParser
+public import LarderClient
+
+extension ByteCount: ExpressibleByArgument {
+    init?(argument: String) {
+        self.init(argument)
+    }
+
+    var defaultValueDescription: String { exactText }
+}
+
+extension TimeSpan: ExpressibleByArgument {
+    init?(argument: String) {
+        self.init(argument)
+    }
+}
+
+extension LarderEndpoint: ExpressibleByArgument {
+    public init?(argument: String) {
+        self.init(argument)
+    }
+}

@@ -1,0 +1,129 @@
+import Blocks
+import MemoryTier
+import Synchronization
+import TestSupport
+
+/// A small tier on a virtual clock, with what was removed from it.
+final class Workbench: Sendable {
+    struct Removal: Hashable {
+        let identity: BlockIdentity
+        let summary: BlockSummary
+        let reason: RemovalReason
+    }
+
+    let tier: MemoryTier
+    let clock = VirtualClock()
+    private let removalLog: RemovalLog
+
+    private final class RemovalLog: Sendable {
+        let removals = Mutex<[Removal]>([])
+    }
+
+    init(byteCount: Int = 16 << 20, blockCountMax: Int = 4_096, shardCount: Int = 4) throws(CacheError) {
+        let log = RemovalLog()
+        removalLog = log
+        tier = try MemoryTier(
+            MemoryTierConfiguration(
+                byteCount: byteCount,
+                blockCountMax: blockCountMax,
+                shardCount: shardCount
+            ),
+            clock: clock
+        ) { identity, summary, reason in
+            log.removals.withLock {
+                $0.append(Removal(identity: identity, summary: summary, reason: reason))
+            }
+        }
+    }
+
+    /// What was removed since the last call.
+    func takeRemovals() -> [Removal] {
+        removalLog.removals.withLock { removals in
+            defer { removals = [] }
+            return removals
+        }
+    }
+
+    static let prefix = KeyPrefix(words: SIMD2(11, 12))
+
+    static func key(_ number: Int) -> [UInt8] { Array("block-\(number)".utf8) }
+
+    static func identity(_ number: Int, prefix: KeyPrefix = prefix) -> BlockIdentity {
+        let key = key(number)
+        return BlockIdentity(prefix: prefix, key: unsafe key.span.bytes)
+    }
+
+    /// Bytes that depend on the seed, quickly made.
+    static func bytes(_ seed: Int, count: Int) -> [UInt8] {
+        var random = SeededRandom(seed: UInt64(bitPattern: Int64(seed)))
+        var bytes = [UInt8](repeating: UInt8(truncatingIfNeeded: random.next()), count: count)
+        bytes.replaceSubrange(..<min(16, count), with: random.bytes(min(16, count)))
+        return bytes
+    }
+
+    func reserve(_ number: Int, byteCount: Int, prefix: KeyPrefix = prefix) throws(CacheError) -> Reservation
+    {
+        let key = Self.key(number)
+        return try tier.reserve(
+            Self.identity(number, prefix: prefix),
+            key: unsafe key.span.bytes,
+            payloadByteCount: byteCount
+        )
+    }
+
+    @discardableResult
+    func put(
+        _ number: Int,
+        _ payload: [UInt8],
+        prefix: KeyPrefix = prefix,
+        expiresIn: UInt64? = nil,
+        pinnedUntil: UInt64 = 0,
+        replaces: Bool = false,
+        isDirty: Bool = false
+    ) throws(CacheError) -> CommitOutcome {
+        let reservation = try reserve(number, byteCount: payload.count, prefix: prefix)
+        unsafe reservation.payload.copyBytes(from: payload)
+        let now = clock.unixMilliseconds()
+        return tier.commit(
+            reservation,
+            attributes: BlockAttributes(
+                tokenCount: UInt32(number),
+                elementType: .bfloat16,
+                createdAt: now,
+                expiresAt: expiresIn.map { now + $0 } ?? 0,
+                pinnedUntil: pinnedUntil
+            ),
+            payloadChecksum: unsafe payload.withUnsafeBytes { unsafe PayloadChecksum.of($0) },
+            replaces: replaces,
+            isDirty: isDirty
+        )
+    }
+
+    func lease(_ number: Int, key: [UInt8]? = nil, prefix: KeyPrefix = prefix) -> BlockLease? {
+        let key = key ?? Self.key(number)
+        return tier.lease(Self.identity(number, prefix: prefix), key: unsafe key.span.bytes)
+    }
+
+    func holds(_ number: Int) -> Bool { tier.summary(Self.identity(number)) != nil }
+
+    func touch(_ number: Int) {
+        if let handle = tier.handle(Self.identity(number)) { tier.touch([handle]) }
+    }
+}
+
+extension BlockLease {
+    var bytes: [UInt8] { unsafe Array(payload) }
+}
+
+extension CommitOutcome {
+    var handle: BlockHandle? {
+        switch self {
+        case .stored(let handle), .exists(let handle): handle
+        case .conflict: nil
+        }
+    }
+
+    var isStored: Bool {
+        if case .stored = self { true } else { false }
+    }
+}

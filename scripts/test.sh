@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Builds everything with the debug settings, runs the tests, and checks the format. Extra arguments go to swift test.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+scripts/install.sh
+swift build --build-tests
+swift test --skip-build "$@"
+swift format lint --strict --recursive --configuration .swift-format Package.swift Sources Tests
+for script in scripts/*.sh scripts/long/*.sh .ci/run; do bash -n "$script"; done
+python3 -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' scripts/long/*.py
+echo "tests passed, format clean"
