@@ -97,7 +97,7 @@ expect() {
         failures=$((failures + 1))
     fi
 }
-times_sooner() { awk -v a="$(field A ttft_ms)" -v b="$(field "$1" ttft_ms)" 'BEGIN { printf "%.1f", b > 0 ? a / b : 0 }'; }
+times_sooner() { awk -v a="$(field A ttft_ms)" -v b="$(field "$1" ttft_ms)" 'BEGIN { printf "%.1f", (b > 0 ? a / b : 0) }'; }
 # shellcheck disable=SC2317  # called by expect
 at_least() { awk -v value="$1" -v least="$2" 'BEGIN { exit !(value >= least) }'; }
 

@@ -35,10 +35,10 @@ struct HelpTests {
 
     @Test("the commands that the program promises are there")
     func commandsAreThere() {
-        let names = Set(Larder.configuration.subcommands.compactMap(\.configuration.commandName))
+        let names = Set(Larder.configuration.subcommands.compactMap { $0.configuration.commandName })
         let promised = [
             "serve", "worker", "match", "get", "put", "delete", "pin", "unpin", "warm", "stats", "explain",
-            "doctor",
+            "doctor", "bench",
             "completions", "version", "user",
         ]
         #expect(names.isSuperset(of: promised))

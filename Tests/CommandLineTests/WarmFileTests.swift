@@ -1,3 +1,4 @@
+import Blocks
 import Testing
 
 @testable import larder
