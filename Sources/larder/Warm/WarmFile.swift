@@ -63,8 +63,8 @@ struct WarmFile: Hashable, Sendable {
             guard fields["ns"] == nil else {
                 throw failure("a prompt's namespace is its model's: leave ns out")
             }
-            let beside = URL(filePath: path).deletingLastPathComponent().path
-            return .promptFile(file.hasPrefix("/") ? file : "\(beside)/\(file)")
+            let directory = path.lastIndex(of: "/").map { path[...$0] } ?? ""
+            return .promptFile(file.hasPrefix("/") ? file : directory + file)
         default: throw failure("give either keys and ns, or prompt_file")
         }
     }
