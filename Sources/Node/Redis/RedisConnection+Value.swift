@@ -36,22 +36,23 @@ extension RedisConnection {
             body(self, .success(reservation))
         } catch {
             var deadline = deadline
-            guard error.isWorthWaiting, let remaining = remainingSpaceTime(&deadline) else {
+            guard error.isWorthWaiting, hasSpaceTime(&deadline) else {
+                store.countRefusal(error)
                 return body(self, .failure(error))
             }
             let resume = later { (connection: RedisConnection, _: Void) in
                 connection.withValue(at: valueIndex, key: keyIndex, in: space, until: deadline, body)
             }
-            store.whenSpaceFrees(within: remaining) { resume(()) }
+            store.whenSpaceFrees { resume(()) }
         }
     }
 
-    /// The time a put may still wait for space; sets the deadline the first time. `nil` when it is over.
-    func remainingSpaceTime(_ deadline: inout UInt64?) -> Duration? {
+    /// Whether a put may still wait for space; sets the deadline the first time.
+    func hasSpaceTime(_ deadline: inout UInt64?) -> Bool {
         let now = store.clock.monotonicNanoseconds()
         let end = deadline ?? now &+ UInt64(clamping: Int64(limits.spaceTimeout.inSeconds * 1e9))
         deadline = end
-        return end > now ? .nanoseconds(Int64(clamping: end - now)) : nil
+        return end > now
     }
 
     static let keyRule = "a key has 1 to \(Limits.keyByteCountMax) bytes"
