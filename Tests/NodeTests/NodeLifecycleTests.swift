@@ -27,20 +27,22 @@ struct NodeLifecycleTests {
 
     @Test("finishes what was begun, refuses what is new, and ends")
     func drain() async throws {
-        let node = try await TestNode()
-        let idle = try node.connect()
-        #expect(try idle.ask("PING") == "+PONG\r\n")
-        let busy = try node.connect()
-        try busy.send("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$300000\r\n")
-        try await eventually { node.figure("memory_reserved_bytes") > 0 }
-        async let stopping: Void = node.node.drainAndStop()
-        #expect(try idle.isClosed(within: 3000))
-        try busy.send([UInt8](repeating: 1, count: 300_000) + [13, 10])
-        #expect(try busy.receiveLine() == "+OK\r\n")
-        #expect(try busy.isClosed(within: 3000))
-        await stopping
-        #expect(throws: (any Error).self) { try node.connect().ask("PING") }
-        await node.node.run()
+        try await TestNode.with { node in
+            let idle = try node.connect()
+            #expect(try idle.ask("PING") == "+PONG\r\n")
+            let busy = try node.connect()
+            try busy.send("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$300000\r\n")
+            try await eventually { node.figure("memory_reserved_bytes") > 0 }
+            let running = node.node
+            async let stopping: Void = running.drainAndStop()
+            #expect(try idle.isClosed(within: 3000))
+            try busy.send([UInt8](repeating: 1, count: 300_000) + [13, 10])
+            #expect(try busy.receiveLine() == "+OK\r\n")
+            #expect(try busy.isClosed(within: 3000))
+            await stopping
+            #expect(throws: (any Error).self) { try node.connect().ask("PING") }
+            await node.node.run()
+        }
     }
 
     @Test("keeps its blocks over a restart when it has a directory")

@@ -160,7 +160,6 @@ struct RedisConformanceTests {
         CONFIG GET nosuch
         CONFIG GET save
         CONFIG GET appendonly
-        CONFIG GET save appendonly
         CONFIG FOO
         CONFIG
         DEBUG
@@ -254,6 +253,7 @@ struct RedisConformanceTests {
                 #expect(withoutConnectionNumber(our) == withoutConnectionNumber(their), "\(line)")
             }
         }
+        withExtendedLifetime(redis) {}
     }
 
     @Test("for inline requests and broken ones")
@@ -273,5 +273,6 @@ struct RedisConformanceTests {
                 #expect(!our.isEmpty, "\(input.prefix(60).debugDescription)")
             }
         }
+        withExtendedLifetime(redis) {}
     }
 }

@@ -10,12 +10,17 @@ struct UserTests {
         try UserFile(
             parsing: """
                 # name:tenant:scopes:password-hash
-                default:team-a:read,write:\(try UserFile.hash(password: "secret-a"))
+                default:team-a:read,write:\(try Self.hash("secret-a"))
 
-                bob:team-b:read,write,admin:\(try UserFile.hash(password: "secret-b"))
-                carol:team-a:read:\(try UserFile.hash(password: "secret-c"))
+                bob:team-b:read,write,admin:\(try Self.hash("secret-b"))
+                carol:team-a:read:\(try Self.hash("secret-c"))
                 """
         )
+    }
+
+    /// A hash with few rounds: a debug build takes a second for one as they should be.
+    private static func hash(_ password: String) throws -> String {
+        try PasswordHash(password: password, log2Rounds: 10).text
     }
 
     private func withUsers(
@@ -136,6 +141,17 @@ struct UserTests {
         #expect(message("a:b:everything:hunter2").contains("scopes are read, write and admin"))
         let plain = message("a:b:read:hunter2")
         #expect(plain.contains("line 1: the password hash") && !plain.contains("hunter2"))
+    }
+
+    @Test("have hashes that only the password fits, with a salt of their own")
+    func hashes() throws {
+        let text = try UserFile.hash(password: "p")
+        #expect(text.hasPrefix("scrypt$14$8$1$"))
+        #expect(try UserFile.hash(password: "p") != text)
+        let hash = try #require(PasswordHash(parsing: text[...]))
+        #expect(hash.verify("p"))
+        #expect(!hash.verify("q"))
+        #expect(PasswordHash(parsing: "scrypt$30$8$1$c2FsdHNhbHQ$AAAA") == nil)
     }
 
     @Test("without them, only this machine is listened to, and the error says how to change that",

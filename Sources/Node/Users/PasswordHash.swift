@@ -12,13 +12,13 @@ struct PasswordHash: Sendable, Hashable {
     private let hash: [UInt8]
 
     /// Rounds of new hashes, as a power of two: with 8 blocks, 16 MiB and a few hundredths of a second each.
-    private static let log2RoundsDefault = 14
+    static let log2RoundsDefault = 14
     private static let hashByteCount = 32
 
     /// Hashes a password with a fresh salt.
-    init(password: String) throws(CacheError) {
+    init(password: String, log2Rounds: Int = log2RoundsDefault) throws(CacheError) {
         var generator = SystemRandomNumberGenerator()
-        log2Rounds = Self.log2RoundsDefault
+        self.log2Rounds = log2Rounds
         blockSize = 8
         parallelism = 1
         salt = (0..<16).map { _ in UInt8.random(in: .min ... .max, using: &generator) }

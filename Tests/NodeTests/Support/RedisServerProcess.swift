@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 
 /// A real redis-server on a Unix socket, when one is installed.
 final class RedisServerProcess {
@@ -20,12 +21,14 @@ final class RedisServerProcess {
             "--port", "0", "--unixsocket", path, "--save", "", "--appendonly", "no", "--dir", directory,
         ]
         process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        process.standardInput = FileHandle.nullDevice
         try process.run()
         for _ in 0..<200 where (try? WireClient(path: path)) == nil { Thread.sleep(forTimeInterval: 0.02) }
     }
 
     deinit {
         // Not waited for: Foundation waits by a run loop, which a test's thread need not have.
-        process.terminate()
+        kill(process.processIdentifier, SIGKILL)
     }
 }

@@ -55,20 +55,24 @@ final class TestNode: Sendable {
         }
     }
 
-    /// Runs `body` against a node and stops it whatever happens.
+    /// Runs `body` against a node, on threads that it may block, and stops the node whatever happens.
     @discardableResult
     static func with<Value>(
         _ change: (inout NodeConfiguration, _ directory: String) -> Void = { _, _ in },
         _ body: (TestNode) async throws -> Value
     ) async throws -> Value {
-        let node = try await TestNode(change)
-        do {
-            let value = try await body(node)
-            await node.node.drainAndStop()
-            return value
-        } catch {
-            await node.node.drainAndStop()
-            throw error
+        try await withTaskExecutorPreference(BlockingExecutor.shared) {
+            // From here on the executor's threads do the work.
+            await Task.yield()
+            let node = try await TestNode(change)
+            do {
+                let value = try await body(node)
+                await node.node.drainAndStop()
+                return value
+            } catch {
+                await node.node.drainAndStop()
+                throw error
+            }
         }
     }
 }
