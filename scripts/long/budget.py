@@ -162,12 +162,13 @@ class Run:
         with Connection(self.node.port, timeout=60) as connection:
             store = Blocks(connection)
             for turn in range(count + 1):
-                oldest = 0 if turn == count else max(0, newest - kept)
+                kept_from = max(0, self.written - kept)
+                oldest = 0 if turn == count else min(kept_from, newest)
                 number = self.random.randint(oldest, newest)
                 payload = store.get([block_key(number)])[0]
                 self.read_count += 1
                 if payload is None:
-                    if number >= newest - kept:
+                    if number >= kept_from:
                         self.verdict.violation(
                             f"block {number} of {self.written} is gone: {store.explain(block_key(number))}"
                         )

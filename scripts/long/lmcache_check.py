@@ -104,7 +104,8 @@ class InProcess:
             extra_config={"save_chunk_meta": False}, blocking_timeout_secs=10,
         )
         # [2, layers, 256, 128] of bf16 is 128 KiB a layer.
-        self.metadata = LMCacheMetadata(MODEL, 1, 1, 0, 0, torch.bfloat16, (8 * mebibytes, 2, 256, 1, 128))
+        self.model = f"{MODEL}-{way}"  # the ways share a key space
+        self.metadata = LMCacheMetadata(self.model, 1, 1, 0, 0, torch.bfloat16, (8 * mebibytes, 2, 256, 1, 128))
         self.local = LocalCPUBackend(configuration, self.metadata, "cpu")
         self.backend = within(60, lambda: RemoteBackend(configuration, self.metadata, self.loop, self.local, "cpu"))
         if self.backend.connection is None:
@@ -112,7 +113,7 @@ class InProcess:
 
     def key(self, name):
         number = int.from_bytes(f"{self.mebibytes}/{name}".encode(), "big") & ((1 << 63) - 1)
-        return self.key_type(MODEL, 1, 0, number, self.torch.bfloat16)
+        return self.key_type(self.model, 1, 0, number, self.torch.bfloat16)
 
     def payload(self, name, version=1):
         return self.content.make(f"{self.way} {self.mebibytes}/{name}".encode(), self.mebibytes * MIB, version)
@@ -266,7 +267,7 @@ class MultiProcess:
 
     def key(self, name):
         digest = self.content.make(f"hash {self.mebibytes}/{name}".encode(), 32)
-        return self.key_type(chunk_hash=digest, model_name=f"{MODEL}-{self.mebibytes}", kv_rank=0x08050401)
+        return self.key_type(chunk_hash=digest, model_name=f"{MODEL}-{self.way}-{self.mebibytes}", kv_rank=0x08050401)
 
     def payload(self, name, version=1):
         return self.content.make(f"{self.way} {self.mebibytes}/{name}".encode(), self.mebibytes * MIB, version)

@@ -410,6 +410,7 @@ QUIT
 
 # Where the node answers otherwise on purpose: the command's beginning, and why.
 DEVIATIONS = {
+    "SCAN 0 TYPE": "the cursor goes through two tiers: an empty page is not the end",
     "CLIENT SETINFO": "Redis 7.0 does not know it yet, later ones do",
     "CLIENT NOSUCH": "the list of subcommands to try is in HELP, which differs",
     "CLIENT NO-EVICT": "not offered",

@@ -112,7 +112,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=7, help="rounds of each server in each case (default 7)")
     parser.add_argument("--seconds", type=float, default=2.0, help="seconds of a round (default 2)")
     parser.add_argument("--memory", default="1GiB", help="the node's RAM")
-    parser.add_argument("--at-least", type=float, default=1.0, help="the smallest ratio that passes (default 1.0)")
+    parser.add_argument("--at-least", type=float, default=0.95, help="the smallest ratio that counts as level (default 0.95: noise)")
     parser.add_argument("--disk", action="store_true", help="measure a node with a disk tier as well")
     parser.add_argument("--keep", action="store_true", help="keep the servers' logs")
     settings = parser.parse_args()
