@@ -101,7 +101,9 @@ final class BlockIndex: Sendable {
                     for number in (lower..<min(upper, max(lower, shard.count))).reversed() {
                         let entry = shard[number]
                         guard condition(entry) else { continue }
-                        if let entry = shard.remove(entry.identity, where: { _ in true }) { batch.append(entry) }
+                        if let entry = shard.remove(entry.identity, where: { _ in true }) {
+                            batch.append(entry)
+                        }
                     }
                     return batch
                 }

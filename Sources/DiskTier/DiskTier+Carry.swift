@@ -15,7 +15,9 @@ extension DiskTier {
         isOldest: Bool
     ) throws(CacheError) {
         var (carried, left) = choose(
-            units, hotByteCountMax: segment.byteCount / 8, carriesAll: carriesAll
+            units,
+            hotByteCountMax: segment.byteCount / 8,
+            carriesAll: carriesAll
         )
         // The budget's tolerance is for this: what does not fit even so goes, hot blocks before others.
         let free = configuration.byteCountMax / 20 * 21 - heldByteCount - UnitTable.overheadByteCount
@@ -26,10 +28,12 @@ extension DiskTier {
         }
         left += carried.dropFirst(fitting.count)
         carried = Array(fitting)
-        let isNeeded = !isOldest && writeState.withLock { state in
-            for entry in left { state.hide(entry.identity, upTo: entry.location) }
-            return state.pendingRecordCount > 0
-        }
+        let isNeeded =
+            !isOldest
+            && writeState.withLock { state in
+                for entry in left { state.hide(entry.identity, upTo: entry.location) }
+                return state.pendingRecordCount > 0
+            }
         guard isNeeded || !carried.isEmpty else { return }
         try waitForSpace(of: room, in: free)
 
@@ -80,7 +84,10 @@ extension DiskTier {
         var checksum = PayloadChecksumStream()
         let outcome = try withDatabase { database in
             unsafe StoredBlock.forEachPiece(
-                of: entry, key: nil, from: segment.family, in: database
+                of: entry,
+                key: nil,
+                from: segment.family,
+                in: database
             ) { found, key in
                 header = found
                 (location, failure) = begin(entry, header: found, key: key, in: table)

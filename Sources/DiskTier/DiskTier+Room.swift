@@ -69,7 +69,9 @@ extension DiskTier {
         }
 
         try mark.update { $0.remove(units) }
-        let isDone: Void? = try withDatabase { database throws(CacheError) in try database.drop(segment.family) }
+        let isDone: Void? = try withDatabase { database throws(CacheError) in
+            try database.drop(segment.family)
+        }
         guard isDone != nil else { throw CacheError(.shuttingDown, "the disk tier is closed") }
         segment.family.announceRelease(byteCount: segment.byteCount)
         segments.remove(segment)
@@ -79,7 +81,9 @@ extension DiskTier {
 
     private func forget(_ units: ClosedRange<UInt32>) {
         let now = clock.unixMilliseconds()
-        index.removeAll { units.contains($0.location.unit) } removed: { entry in
+        index.removeAll {
+            units.contains($0.location.unit)
+        } removed: { entry in
             onRemoval(entry.identity, entry.summary, entry.isExpired(at: now) ? .expired : .evicted)
         }
     }

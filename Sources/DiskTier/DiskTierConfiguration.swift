@@ -39,7 +39,8 @@ package struct DiskTierConfiguration: Sendable {
         compresses: Bool = true,
         shouldCarry: @escaping @Sendable (BlockIdentity) -> Bool = { _ in false }
     ) {
-        let segment = segmentByteCount ?? min(max(256 << 20, byteCountMax / 64), max(byteCountMax / 16, 1 << 20))
+        let segment =
+            segmentByteCount ?? min(max(256 << 20, byteCountMax / 64), max(byteCountMax / 16, 1 << 20))
         self.directory = directory
         self.byteCountMax = byteCountMax
         self.unitByteCount = unitByteCount ?? min(segment, max(4 << 20, min(segment / 4, 64 << 20)))

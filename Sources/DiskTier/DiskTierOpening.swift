@@ -37,7 +37,9 @@ struct DiskTierOpening {
         mark = try DurableMark(path: directory.markPath, directory: directory.path)
 
         let opened = try Self.openDatabase(
-            in: directory, configuration: configuration, graveyard: graveyard,
+            in: directory,
+            configuration: configuration,
+            graveyard: graveyard,
             unixSeconds: clock.unixMilliseconds() / 1_000
         )
         options = opened.options
@@ -57,10 +59,13 @@ struct DiskTierOpening {
 
         let missing = Self.missing(mark.contents.units, from: unitNumbers)
         let distrustedBefore = Self.distrustedBefore(
-            mark.contents, isLost: { missing.contains($0) || replay.damagedUnits.contains($0) }
+            mark.contents,
+            isLost: { missing.contains($0) || replay.damagedUnits.contains($0) }
         )
         report.distrustedBlocks = index.removeHidden(
-            clears: replay.clears, distrustedBefore: distrustedBefore, at: clock.unixMilliseconds()
+            clears: replay.clears,
+            distrustedBefore: distrustedBefore,
+            at: clock.unixMilliseconds()
         )
         report.missingDurableUnits = missing.count
         try mark.update { contents in
@@ -104,7 +109,9 @@ struct DiskTierOpening {
                 openFileCountMax: openFileCountMax
             )
             let (database, families) = try RocksDatabase.open(
-                path: directory.blocksPath, options: options, graveyard: graveyard
+                path: directory.blocksPath,
+                options: options,
+                graveyard: graveyard
             )
             return Opened(options: options, database: database, families: families)
         }
@@ -142,13 +149,15 @@ struct DiskTierOpening {
         return limit.rlim_cur >= 16_384 ? -1 : max(64, Int32(clamping: limit.rlim_cur / 2))
     }
 
-    private static func segments(of families: [String: RocksFamily], in database: RocksDatabase) -> [Segment] {
+    private static func segments(of families: [String: RocksFamily], in database: RocksDatabase) -> [Segment]
+    {
         var units: [String: [Segment.Unit]] = [:]
         for table in database.liveTables() {
             guard let key = table.largestKey else { continue }
             units[table.familyName, default: []].append(
                 Segment.Unit(
-                    number: key.unit, byteCount: table.byteCount,
+                    number: key.unit,
+                    byteCount: table.byteCount,
                     lastRecordNumber: key.kind == .tail ? key.number : nil
                 )
             )
@@ -156,7 +165,8 @@ struct DiskTierOpening {
         return families.compactMap { name, family in
             Segment.number(name).map { number in
                 Segment(
-                    number: number, family: family,
+                    number: number,
+                    family: family,
                     units: (units[name] ?? []).sorted { $0.number < $1.number }
                 )
             }

@@ -183,7 +183,9 @@ extension BlockIndex {
         var distrustedCount = 0
         removeAll { entry in
             if entry.isExpired(at: unixMilliseconds) { return true }
-            if !clears.isEmpty, let bound = clears[entry.identity.prefix], entry.location < bound { return true }
+            if !clears.isEmpty, let bound = clears[entry.identity.prefix], entry.location < bound {
+                return true
+            }
             guard entry.location.unit < distrustedBefore else { return false }
             distrustedCount += 1
             return true

@@ -117,7 +117,9 @@ struct IndexShard {
         let mask = slots.count - 1
         var slot = home(of: identity)
         while slots[slot] != 0 {
-            if slots[slot] >> UInt32(Self.numberBits) == tag, isSought(number(in: slots[slot])) { return slot }
+            if slots[slot] >> UInt32(Self.numberBits) == tag, isSought(number(in: slots[slot])) {
+                return slot
+            }
             slot = (slot + 1) & mask
         }
         return nil

@@ -68,7 +68,8 @@ final class Segment: Sendable {
     func hasRoom(byteCount: Int, byteCountMax: Int, blockCountMax: Int) -> Bool {
         contents.withLock { contents in
             !contents.isSealed && contents.damagedBlockCount == 0 && contents.blockCount < blockCountMax
-                && (contents.units.isEmpty || contents.cost + max(byteCount, Self.tableCostMin) / 2 <= byteCountMax)
+                && (contents.units.isEmpty
+                    || contents.cost + max(byteCount, Self.tableCostMin) / 2 <= byteCountMax)
         }
     }
 
@@ -84,7 +85,9 @@ final class Segment: Sendable {
 
     /// Whether its tables are so many and so small that writing its blocks again as one is worth it.
     var isScattered: Bool {
-        contents.withLock { $0.units.count >= 16 && $0.byteCount / $0.units.count < Self.scatteredByteCountMax }
+        contents.withLock {
+            $0.units.count >= 16 && $0.byteCount / $0.units.count < Self.scatteredByteCountMax
+        }
     }
 
     /// Lets no further unit in.

@@ -42,7 +42,10 @@ package final class Node: Sendable {
         clock: any CacheClock = SystemClock()
     ) throws(CacheError) {
         guard configuration.port != nil || configuration.unixPath != nil else {
-            throw CacheError(.invalidArgument, "the node listens nowhere: give a port or a Unix socket's path")
+            throw CacheError(
+                .invalidArgument,
+                "the node listens nowhere: give a port or a Unix socket's path"
+            )
         }
         if configuration.users == nil, configuration.port != nil {
             try HostRule.checkWithoutUsers(configuration.host)

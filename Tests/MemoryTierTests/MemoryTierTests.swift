@@ -39,7 +39,7 @@ struct MemoryTierTests {
         #expect(lease.keyBytes == Workbench.key(1))
         #expect(
             bench.tier.summary(lease.identity)
-                == BlockSummary(payloadByteCount: byteCount, attributes: attributes)
+                == BlockSummary(payloadByteCount: byteCount, payloadChecksum: 77, attributes: attributes)
         )
         #expect(bench.tier.lease(lease.handle)?.bytes == payload)
     }

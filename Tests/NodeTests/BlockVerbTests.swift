@@ -4,7 +4,8 @@ import Testing
 
 @Suite("KV verbs")
 struct BlockVerbTests {
-    private static let description = #"{"model":"tiny","dtype":"bfloat16","layout":"test","tokens_per_block":16}"#
+    private static let description =
+        #"{"model":"tiny","dtype":"bfloat16","layout":"test","tokens_per_block":16}"#
 
     private func describe(_ client: WireClient) throws -> String {
         let reply = try client.ask("KV.DESCRIBE", Self.description)
@@ -18,14 +19,22 @@ struct BlockVerbTests {
         try await TestNode.with { node in
             let client = try node.connect()
             let ns = try describe(client)
-            #expect(try client.ask("KV.PUT", ns, "TOKENS", "16", "BLOCKS", "2", "a", "A", "b", "B")
-                == "*2\r\n+stored\r\n+stored\r\n")
+            #expect(
+                try client.ask("KV.PUT", ns, "TOKENS", "16", "BLOCKS", "2", "a", "A", "b", "B")
+                    == "*2\r\n+stored\r\n+stored\r\n"
+            )
             #expect(try client.ask("KV.PUT", ns, "BLOCKS", "1", "a", "A") == "*1\r\n+exists\r\n")
-            #expect(try client.ask("KV.PUT", ns, "BLOCKS", "1", "a", "X").hasPrefix("*1\r\n+refused conflict"))
-            #expect(try client.ask("KV.MATCH", ns, "KEYS", "4", "a", "b", "c", "a")
-                == "*3\r\n:2\r\n$-1\r\n*2\r\n+memory\r\n+memory\r\n")
-            #expect(try client.ask("KV.GET", ns, "KEYS", "3", "a", "none", "b")
-                == "*3\r\n$1\r\nA\r\n$-1\r\n$1\r\nB\r\n")
+            #expect(
+                try client.ask("KV.PUT", ns, "BLOCKS", "1", "a", "X").hasPrefix("*1\r\n+refused conflict")
+            )
+            #expect(
+                try client.ask("KV.MATCH", ns, "KEYS", "4", "a", "b", "c", "a")
+                    == "*3\r\n:2\r\n$-1\r\n*2\r\n+memory\r\n+memory\r\n"
+            )
+            #expect(
+                try client.ask("KV.GET", ns, "KEYS", "3", "a", "none", "b")
+                    == "*3\r\n$1\r\nA\r\n$-1\r\n$1\r\nB\r\n"
+            )
             #expect(try client.ask("KV.PIN", ns, "KEYS", "2", "a", "none") == "*2\r\n:1\r\n:0\r\n")
             #expect(try client.ask("KV.UNPIN", ns, "KEYS", "1", "a") == "*1\r\n:1\r\n")
             #expect(try client.ask("KV.DEL", ns, "KEYS", "2", "a", "none") == ":1\r\n")
@@ -74,12 +83,16 @@ struct BlockVerbTests {
             let ns = try describe(client)
             let large = SeededRandomBytes.make(300_000)
             let words: [[UInt8]] = [
-                Array("KV.PUT".utf8), Array(ns.utf8), Array("BLOCKS".utf8), Array("4".utf8), Array("l1".utf8), large,
-                Array("s".utf8), Array("small".utf8), [UInt8](repeating: 1, count: 600), large, Array("l2".utf8), large,
+                Array("KV.PUT".utf8), Array(ns.utf8), Array("BLOCKS".utf8), Array("4".utf8), Array("l1".utf8),
+                large,
+                Array("s".utf8), Array("small".utf8), [UInt8](repeating: 1, count: 600), large,
+                Array("l2".utf8), large,
             ]
             try client.request(bytes: words)
-            #expect(try client.receiveReply()
-                == "*4\r\n+stored\r\n+stored\r\n+refused invalidArgument: a key has 1 to 512 bytes\r\n+stored\r\n")
+            #expect(
+                try client.receiveReply()
+                    == "*4\r\n+stored\r\n+stored\r\n+refused invalidArgument: a key has 1 to 512 bytes\r\n+stored\r\n"
+            )
             try client.request("KV.GET", ns, "KEYS", "3", "l1", "s", "l2")
             #expect(try client.receiveLine() == "*3\r\n")
             let header = Array("$300000\r\n".utf8)
@@ -99,8 +112,10 @@ struct BlockVerbTests {
             let client = try node.connect()
             let ns = try describe(client)
             try client.request(bytes: [
-                Array("KV.PUT".utf8), Array(ns.utf8), Array("BLOCKS".utf8), Array("2".utf8), Array("huge".utf8),
-                [UInt8](repeating: 1, count: 20 << 20), Array("ok".utf8), [UInt8](repeating: 2, count: 100_000),
+                Array("KV.PUT".utf8), Array(ns.utf8), Array("BLOCKS".utf8), Array("2".utf8),
+                Array("huge".utf8),
+                [UInt8](repeating: 1, count: 20 << 20), Array("ok".utf8),
+                [UInt8](repeating: 2, count: 100_000),
             ])
             #expect(try client.receiveLine() == "*2\r\n")
             #expect(try client.receiveLine().hasPrefix("+refused "))
@@ -118,7 +133,10 @@ struct BlockVerbTests {
             func expect(_ words: [String], _ part: String) throws {
                 try client.request(bytes: words.map { Array($0.utf8) })
                 let reply = try client.receiveReply()
-                #expect(reply.hasPrefix("-ERR") && reply.contains(part), "\(words.joined(separator: " ")): \(reply)")
+                #expect(
+                    reply.hasPrefix("-ERR") && reply.contains(part),
+                    "\(words.joined(separator: " ")): \(reply)"
+                )
             }
             try expect(["KV.MATCH", "abc", "KEYS", "1", "a"], "64 hexadecimal digits")
             try expect(["KV.MATCH", unknown, "KEYS", "1", "a"], "KV.DESCRIBE")
@@ -126,7 +144,10 @@ struct BlockVerbTests {
             try expect(["KV.MATCH", ns, "KEYS", "0", "a"], "KEYS takes 1 to")
             try expect(["KV.MATCH", ns, "KEYS", "x", "a"], "KEYS needs a number")
             try expect(["KV.MATCH", ns, "FOO", "1", "a"], "KV.MATCH ns [LEASE ms] [PREFETCH] KEYS n key ...")
-            try expect(["KV.MATCH", ns, "LEASE", "600001", "KEYS", "1", "a"], "LEASE (milliseconds) takes 0 to 600000")
+            try expect(
+                ["KV.MATCH", ns, "LEASE", "600001", "KEYS", "1", "a"],
+                "LEASE (milliseconds) takes 0 to 600000"
+            )
             try expect(["KV.GET", ns, "PREFETCH", "KEYS", "1", "a"], "KV.GET ns [LEASE id] KEYS n key ...")
             try expect(["KV.GET", ns, "KEYS", "1", ""], "key 1: a key has 1 to 512 bytes")
             try expect(["KV.PUT", ns, "BLOCKS", "2", "a", "A"], "not 4")
@@ -134,7 +155,9 @@ struct BlockVerbTests {
             try expect(["KV.PUT", unknown, "BLOCKS", "1", "a", "A"], "KV.DESCRIBE")
             try expect(["KV.DESCRIBE", "[1]"], "JSON object")
             try expect(["KV.HOT", ns, "0"], "KV.HOT takes 1 to 1024")
-            #expect(try client.ask("KV.MATCH", ns) == "-ERR wrong number of arguments for 'kv.match' command\r\n")
+            #expect(
+                try client.ask("KV.MATCH", ns) == "-ERR wrong number of arguments for 'kv.match' command\r\n"
+            )
         }
     }
 
@@ -147,7 +170,10 @@ struct BlockVerbTests {
             _ = try client.ask("KV.PUT", ns, "TOKENS", "16", "BLOCKS", "1", "a", "A")
             _ = try client.ask("KV.MATCH", ns, "KEYS", "1", "a")
             let whole = try client.ask("KV.STATS")
-            #expect(whole.hasPrefix("%") && whole.contains("puts_stored\r\n:1\r\n") && whole.contains("connections\r\n:1"))
+            #expect(
+                whole.hasPrefix("%") && whole.contains("puts_stored\r\n:1\r\n")
+                    && whole.contains("connections\r\n:1")
+            )
             #expect(try client.ask("KV.STATS", ns).contains("puts\r\n:1\r\n"))
             #expect(try client.ask("KV.HELP").hasPrefix("="))
             #expect(try client.ask("KV.HOT", ns, "5").contains("$4\r\nkeys\r\n*1\r\n$1\r\na\r\n"))

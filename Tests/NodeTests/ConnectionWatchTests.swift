@@ -20,7 +20,8 @@ struct ConnectionWatchTests {
         for look in 1...240 {
             sent += sentPerLook
             progress.receivedByteCount += receivedPerLook
-            if let verdict = watch.look(after: tick, progress, sentByteCount: sent, waitingByteCount: waiting) {
+            if let verdict = watch.look(after: tick, progress, sentByteCount: sent, waitingByteCount: waiting)
+            {
                 return (tick * look, verdict)
             }
         }
@@ -42,7 +43,10 @@ struct ConnectionWatchTests {
         let verdict = cut(ConnectionProgress(isHandshaking: true))
         #expect(verdict?.1 == .handshake)
         #expect(verdict?.after == .seconds(2))
-        #expect(cut(ConnectionProgress(isHandshaking: true, isWorking: true)) == nil, "our own check takes its time")
+        #expect(
+            cut(ConnectionProgress(isHandshaking: true, isWorking: true)) == nil,
+            "our own check takes its time"
+        )
     }
 
     @Test("and cut when a request stops arriving, a second into it")
@@ -67,7 +71,9 @@ struct ConnectionWatchTests {
         var progress = ConnectionProgress(isReceiving: true, receivedByteCount: 1 << 30)
         #expect(watch.look(after: tick, progress, sentByteCount: 0, waitingByteCount: 0) == nil)
         var elapsed = Duration.zero
-        while watch.look(after: tick, progress, sentByteCount: 0, waitingByteCount: 0) == nil, elapsed < .seconds(60) {
+        while watch.look(after: tick, progress, sentByteCount: 0, waitingByteCount: 0) == nil,
+            elapsed < .seconds(60)
+        {
             elapsed += tick
         }
         #expect(elapsed > .seconds(9))

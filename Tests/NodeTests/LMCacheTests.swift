@@ -17,8 +17,13 @@ struct LMCacheNativeClientTests {
             #expect(try client.ask("SET", key("a"), String(repeating: "x", count: 4096)) == "+OK\r\n")
             #expect(try client.ask("GET", key("b")) == "$-001\r\n")
             #expect(try client.ask("GET", key("b") + "@salt") == "$-001\r\n")
-            #expect(try client.ask("GET", "other@08050401@0@" + String(repeating: "b", count: 64)) == "$-1\r\n")
-            #expect(try client.ask("GET", "m@1@0@abc@bfloat16") == "$-1\r\n", "in-process keys must not be padded")
+            #expect(
+                try client.ask("GET", "other@08050401@0@" + String(repeating: "b", count: 64)) == "$-1\r\n"
+            )
+            #expect(
+                try client.ask("GET", "m@1@0@abc@bfloat16") == "$-1\r\n",
+                "in-process keys must not be padded"
+            )
             #expect(try client.ask("MGET", key("b")) == "*1\r\n$-1\r\n")
             let polite = try node.connect()
             _ = try polite.ask("HELLO", "2")
@@ -26,11 +31,15 @@ struct LMCacheNativeClientTests {
         }
     }
 
-    @Test("knows its keys by their form", arguments: [
-        ("m@08050401@0@HASH", "m@08050401@0@"), ("m@08050401@1f@HASH@salt", "m@08050401@1f@"),
-        ("a/b@c@08050401@0@HASH", "a/b@c@08050401@0@"), ("m@0805040@0@HASH", nil), ("m@08050401@x@HASH", nil),
-        ("m@08050401@0@HASHf", nil), ("08050401@0@HASH", nil), ("", nil), ("@@@", nil),
-    ])
+    @Test(
+        "knows its keys by their form",
+        arguments: [
+            ("m@08050401@0@HASH", "m@08050401@0@"), ("m@08050401@1f@HASH@salt", "m@08050401@1f@"),
+            ("a/b@c@08050401@0@HASH", "a/b@c@08050401@0@"), ("m@0805040@0@HASH", nil),
+            ("m@08050401@x@HASH", nil),
+            ("m@08050401@0@HASHf", nil), ("08050401@0@HASH", nil), ("", nil), ("@@@", nil),
+        ]
+    )
     func form(_ text: String, _ expected: String?) {
         let key = text.replacing("HASH", with: String(repeating: "e", count: 64))
         #expect(LMCacheKey.groupPrefix(of: Array(key.utf8)) == expected.map { Array($0.utf8) })
@@ -62,7 +71,12 @@ struct LMCacheNativeClientTests {
 
 @Suite("LMCache's lm:// protocol")
 struct LMProtocolTests {
-    private func request(_ verb: Int32, _ key: String, _ shape: [Int32] = [0, 0, 0, 0, 0, 0], length: Int32 = 0) -> [UInt8] {
+    private func request(
+        _ verb: Int32,
+        _ key: String,
+        _ shape: [Int32] = [0, 0, 0, 0, 0, 0],
+        length: Int32 = 0
+    ) -> [UInt8] {
         let words: [Int32] = [verb, length, shape[0], shape[1], 0] + shape[2...]
         let padded = Array(key.utf8) + [UInt8](repeating: 0x20, count: 150 - key.utf8.count)
         return words.flatMap(bytes) + padded
@@ -108,7 +122,9 @@ struct LMProtocolTests {
         } _: { node in
             let client = try node.connectLM()
             let count = 17 << 20
-            try client.send(request(1, "k", shape, length: Int32(count)) + [UInt8](repeating: 1, count: count))
+            try client.send(
+                request(1, "k", shape, length: Int32(count)) + [UInt8](repeating: 1, count: count)
+            )
             try client.send(request(3, "k"))
             #expect(try client.receive(36).prefix(4) == bytes(400)[...])
             #expect(try node.counters.lmPutsRefused.value == 1)
@@ -132,7 +148,9 @@ struct LMProtocolTests {
         try await TestNode.with { node in
             let client = try node.connectLM()
             let value = SeededRandomBytes.make(300)
-            for byte in request(1, "k", shape, length: 300) + value + request(2, "k") { try client.send([byte]) }
+            for byte in request(1, "k", shape, length: 300) + value + request(2, "k") {
+                try client.send([byte])
+            }
             #expect(try client.receive(36) == reply([200, 300, 1, 3, 2, 8, 256, 128, 1]))
             #expect(try client.receive(300) == value)
         }

@@ -41,9 +41,14 @@ struct LimitTests {
         } _: { node in
             let client = try node.connect()
             let ns = try client.describeEmpty()
-            #expect(try client.ask("KV.MATCH", ns, "KEYS", "4", "a", "b", "c", "d") == "-ERR KEYS takes 1 to 3, not 4\r\n")
             #expect(
-                try client.ask("KV.PUT", ns, "BLOCKS", "2", "a", "A", "b", "B") == "-ERR BLOCKS takes 1 to 1, not 2\r\n")
+                try client.ask("KV.MATCH", ns, "KEYS", "4", "a", "b", "c", "d")
+                    == "-ERR KEYS takes 1 to 3, not 4\r\n"
+            )
+            #expect(
+                try client.ask("KV.PUT", ns, "BLOCKS", "2", "a", "A", "b", "B")
+                    == "-ERR BLOCKS takes 1 to 1, not 2\r\n"
+            )
             #expect(try client.ask("PING") == "+PONG\r\n")
         }
     }
@@ -72,7 +77,9 @@ struct LimitTests {
         } _: { node in
             let reader = try WireClient(port: node.addresses.port ?? 0, receiveBufferByteCount: 4096)
             let neighbour = try node.connect()
-            try neighbour.request(bytes: [Array("SET".utf8), Array("k".utf8), [UInt8](repeating: 1, count: 32 << 20)])
+            try neighbour.request(bytes: [
+                Array("SET".utf8), Array("k".utf8), [UInt8](repeating: 1, count: 32 << 20),
+            ])
             #expect(try neighbour.receiveLine() == "+OK\r\n")
             try reader.request("GET", "k")
             try await eventually { node.figure("memory_leased_bytes") > 0 }

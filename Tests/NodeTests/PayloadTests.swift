@@ -50,7 +50,8 @@ struct PayloadTests {
     func cuts() async throws {
         try await TestNode.with { node in
             let value = SeededRandomBytes.make(100_000)
-            let input = set("a", value) + set("b", value) + WireClient.encode([Array("GET".utf8), Array("b".utf8)])
+            let input =
+                set("a", value) + set("b", value) + WireClient.encode([Array("GET".utf8), Array("b".utf8)])
             for cut in [1, 20, 30, 36, 37, 38, 50_000, 100_030, 100_036, 100_037, 100_038, 100_060, 200_072] {
                 let client = try node.connect()
                 try client.send(Array(input[..<cut]))
@@ -172,7 +173,9 @@ extension WireClient {
 }
 
 /// Waits up to 5 s for a condition.
-func eventually(_ condition: () throws -> Bool, sourceLocation: SourceLocation = #_sourceLocation) async throws {
+func eventually(_ condition: () throws -> Bool, sourceLocation: SourceLocation = #_sourceLocation)
+    async throws
+{
     for _ in 0..<500 {
         if try condition() { return }
         try await Task.sleep(for: .milliseconds(10))

@@ -46,7 +46,10 @@ struct RealClientTests {
         }
     }
 
-    @Test("redis-cli stores and returns large values from its standard input", arguments: [64 << 10, 1 << 20, 8 << 20])
+    @Test(
+        "redis-cli stores and returns large values from its standard input",
+        arguments: [64 << 10, 1 << 20, 8 << 20]
+    )
     func largeValues(_ count: Int) async throws {
         try await TestNode.with { node in
             let value = Data(SeededRandomBytes.make(count).map { UInt8(ascii: "a") + $0 % 26 })
@@ -56,8 +59,10 @@ struct RealClientTests {
         }
     }
 
-    @Test("redis-benchmark runs SET, GET and MSET, pipelined and not, without an error",
-        arguments: [[], ["-P", "16"]])
+    @Test(
+        "redis-benchmark runs SET, GET and MSET, pipelined and not, without an error",
+        arguments: [[], ["-P", "16"]]
+    )
     func benchmark(_ pipelining: [String]) async throws {
         try await TestNode.with { node in
             for size in ["3", "65536", "2097152"] {

@@ -212,11 +212,14 @@ struct RedisConformanceTests {
 
     /// Bytes that are no well-formed request, each on a connection of its own.
     static let rawInputs = [
-        "*0\r\nPING\r\n", "\r\n\r\nPING\r\n", "*-1\r\nPING\r\n", "PING \"a\r\n", "PING 'a'b\r\n", "*1\r\n$abc\r\n",
+        "*0\r\nPING\r\n", "\r\n\r\nPING\r\n", "*-1\r\nPING\r\n", "PING \"a\r\n", "PING 'a'b\r\n",
+        "*1\r\n$abc\r\n",
         "*1\r\nPING\r\n", "*1\r\n$-1\r\n", "*abc\r\n", "*99999999999\r\n", "*1\r\n$536870913\r\n",
         "*2\r\n$4\r\nECHO\r\n+5\r\n", "*1\r\n:1\r\n", "PING\n", "set k \"\\x41\\n\"\r\nget k\r\n",
-        "*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nPING\r\n", String(repeating: "x", count: 70_000), "GET k\u{FFFD}\r\n",
-        "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\nhello\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\n", "*1\r\n$6\r\nfoo\r\nx\r\n",
+        "*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nPING\r\n", String(repeating: "x", count: 70_000),
+        "GET k\u{FFFD}\r\n",
+        "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\nhello\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\n",
+        "*1\r\n$6\r\nfoo\r\nx\r\n",
     ]
 
     private func words(_ line: Substring) -> [[UInt8]] {
@@ -241,7 +244,10 @@ struct RedisConformanceTests {
     func table(_ version: Int) async throws {
         let requests = version == 2 ? Self.requests : Self.thirdVersionRequests
         let directory = try TemporaryDirectory()
-        let redis = try RedisServerProcess(executable: RedisServerProcess.executable ?? "", directory: directory.path)
+        let redis = try RedisServerProcess(
+            executable: RedisServerProcess.executable ?? "",
+            directory: directory.path
+        )
         try await TestNode.with { node in
             let ours = try node.connectLocally()
             let theirs = try WireClient(path: redis.path)
@@ -259,7 +265,10 @@ struct RedisConformanceTests {
     @Test("for inline requests and broken ones")
     func raw() async throws {
         let directory = try TemporaryDirectory()
-        let redis = try RedisServerProcess(executable: RedisServerProcess.executable ?? "", directory: directory.path)
+        let redis = try RedisServerProcess(
+            executable: RedisServerProcess.executable ?? "",
+            directory: directory.path
+        )
         try await TestNode.with { node in
             for input in Self.rawInputs {
                 let ours = try node.connectLocally()

@@ -43,7 +43,9 @@ struct RedisConnectionTests {
         change(&configuration)
         let store = try BlockStore(
             memory: MemoryTierConfiguration(byteCount: 32 << 20, blockCountMax: 1000, prefaults: false),
-            disk: nil, secret: .random(), directory: nil
+            disk: nil,
+            secret: .random(),
+            directory: nil
         )
         let services = NodeServices(store: store, configuration: configuration)
         let record = services.connections.add(address: "a", localAddress: "b", now: 0)
@@ -136,7 +138,9 @@ struct RedisConnectionTests {
         defer { services.store.close() }
         connection.received(ByteBuffer(string: "CLIENT REPLY SKIP\r\nPING\r\nECHO a\r\n"))
         #expect(transport.takeSent() == "$1\r\na\r\n")
-        connection.received(ByteBuffer(string: "ECHO a\r\nCLIENT REPLY OFF\r\nPING\r\nNOSUCH\r\nCLIENT REPLY ON\r\nPING\r\n"))
+        connection.received(
+            ByteBuffer(string: "ECHO a\r\nCLIENT REPLY OFF\r\nPING\r\nNOSUCH\r\nCLIENT REPLY ON\r\nPING\r\n")
+        )
         #expect(transport.takeSent() == "$1\r\na\r\n+OK\r\n+PONG\r\n")
     }
 
@@ -158,7 +162,9 @@ struct RedisConnectionTests {
         defer { services.store.close() }
         connection.received(ByteBuffer(string: "HELLO 3 SETNAME me\r\n"))
         #expect(transport.takeSent().hasPrefix("%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n"))
-        connection.received(ByteBuffer(string: "GET x\r\nCLIENT GETNAME\r\nRESET\r\nGET x\r\nCLIENT GETNAME\r\n"))
+        connection.received(
+            ByteBuffer(string: "GET x\r\nCLIENT GETNAME\r\nRESET\r\nGET x\r\nCLIENT GETNAME\r\n")
+        )
         #expect(transport.takeSent() == "_\r\n$2\r\nme\r\n+RESET\r\n$-1\r\n$-1\r\n")
     }
 }

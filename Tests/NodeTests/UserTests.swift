@@ -41,11 +41,15 @@ struct UserTests {
     func unauthenticated() async throws {
         try await withUsers { node in
             let client = try node.connect()
-            for words in [["PING"], ["GET", "a"], ["KV.STATS"], ["INFO"], ["CLIENT", "ID"], ["SELECT", "1"]] {
+            for words in [
+                ["PING"], ["GET", "a"], ["KV.STATS"], ["INFO"], ["CLIENT", "ID"], ["SELECT", "1"],
+            ] {
                 try client.request(bytes: words.map { Array($0.utf8) })
                 #expect(try client.receiveReply() == "-NOAUTH Authentication required.\r\n")
             }
-            #expect(try client.ask("HELLO", "3").hasPrefix("-NOAUTH HELLO must be called with the client already"))
+            #expect(
+                try client.ask("HELLO", "3").hasPrefix("-NOAUTH HELLO must be called with the client already")
+            )
             #expect(try client.ask("RESET") == "+RESET\r\n")
             #expect(try client.ask("AUTH", "secret-a") == "+OK\r\n")
             #expect(try client.ask("PING") == "+PONG\r\n")
@@ -105,7 +109,9 @@ struct UserTests {
             _ = try b.ask("KV.DESCRIBE", "{}")
             #expect(try a.ask("KV.GET", ns, "KEYS", "1", "x") == "*1\r\n$1\r\nX\r\n")
             #expect(try b.ask("KV.GET", ns, "KEYS", "1", "x") == "*1\r\n$-1\r\n")
-            #expect(try a.ask("CLIENT", "LIST").split(separator: "\n").filter { $0.contains("id=") }.count == 2)
+            #expect(
+                try a.ask("CLIENT", "LIST").split(separator: "\n").filter { $0.contains("id=") }.count == 2
+            )
         }
     }
 
@@ -116,8 +122,11 @@ struct UserTests {
             _ = try reader.ask("AUTH", "carol", "secret-c")
             #expect(
                 try reader.ask("SET", "k", "v")
-                    == "-NOPERM this user has no permissions to run the 'set' command\r\n")
-            try reader.request(bytes: [Array("SET".utf8), Array("k".utf8), [UInt8](repeating: 1, count: 100_000)])
+                    == "-NOPERM this user has no permissions to run the 'set' command\r\n"
+            )
+            try reader.request(bytes: [
+                Array("SET".utf8), Array("k".utf8), [UInt8](repeating: 1, count: 100_000),
+            ])
             #expect(try reader.receiveLine().hasPrefix("-NOPERM"))
             #expect(try reader.ask("FLUSHALL").hasPrefix("-NOPERM"))
             #expect(try reader.ask("KV.STATS").hasPrefix("-NOPERM"))
@@ -154,8 +163,10 @@ struct UserTests {
         #expect(PasswordHash(parsing: "scrypt$30$8$1$c2FsdHNhbHQ$AAAA") == nil)
     }
 
-    @Test("without them, only this machine is listened to, and the error says how to change that",
-        arguments: ["0.0.0.0", "192.168.1.1", "::", "example.com"])
+    @Test(
+        "without them, only this machine is listened to, and the error says how to change that",
+        arguments: ["0.0.0.0", "192.168.1.1", "::", "example.com"]
+    )
     func protected(_ host: String) {
         var configuration = NodeConfiguration()
         configuration.host = host

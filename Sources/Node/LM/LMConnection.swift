@@ -206,7 +206,9 @@ final class LMConnection: ConnectionDriver {
         if let intake {
             // SAFETY: the place has `remaining` bytes before its trailer.
             unsafe input.withUnsafeReadableBytes { bytes in
-                unsafe intake.remainder.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<byteCount]))
+                unsafe intake.remainder.copyMemory(
+                    from: UnsafeRawBufferPointer(rebasing: bytes[..<byteCount])
+                )
             }
             counters.payloadBytesCopied.add(byteCount)
         } else {

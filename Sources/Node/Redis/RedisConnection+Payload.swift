@@ -51,7 +51,9 @@ extension RedisConnection {
     ) {
         do {
             let reservation = try store.reserve(
-                space, key: arguments.key(at: keyIndex), payloadByteCount: byteCount
+                space,
+                key: arguments.key(at: keyIndex),
+                payloadByteCount: byteCount
             )
             intake = PayloadIntake(reservation)
         } catch {

@@ -25,11 +25,16 @@ extension RedisConnection {
         }
         let byteCount = arguments[valueIndex].count
         guard byteCount > 0 else {
-            return body(self, .failure(CacheError(.invalidArgument, "an empty value is not stored: 1 byte at least")))
+            return body(
+                self,
+                .failure(CacheError(.invalidArgument, "an empty value is not stored: 1 byte at least"))
+            )
         }
         do {
             let reservation = try store.reserve(
-                space, key: arguments.key(at: keyIndex), payloadByteCount: byteCount
+                space,
+                key: arguments.key(at: keyIndex),
+                payloadByteCount: byteCount
             )
             // SAFETY: the reservation was made for exactly this many bytes.
             unsafe arguments[valueIndex].withUnsafeBytes { unsafe reservation.payload.copyMemory(from: $0) }

@@ -191,7 +191,9 @@ final class RedisConnection: ConnectionDriver {
         if let intake {
             // SAFETY: the remainder of the reservation has at least `payloadRemaining` bytes.
             unsafe input.withUnsafeReadableBytes { bytes in
-                unsafe intake.remainder.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<byteCount]))
+                unsafe intake.remainder.copyMemory(
+                    from: UnsafeRawBufferPointer(rebasing: bytes[..<byteCount])
+                )
             }
             counters.payloadBytesCopied.add(byteCount)
         } else {

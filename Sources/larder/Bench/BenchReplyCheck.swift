@@ -56,7 +56,8 @@ struct BenchReplyCheck {
         case (_, .failure(let failure)): fail(failure.text)
         case (_, .bulkPiece): return
         case (.payloads, .bulkBegins(let byteCount)):
-            openPayload = byteCount == payloadByteCount && payloadIndex < request.keys.count ? payloadIndex : nil
+            openPayload =
+                byteCount == payloadByteCount && payloadIndex < request.keys.count ? payloadIndex : nil
             if openPayload == nil { faults.wrongByteCount += 1 }
         case (.payloads, .bulkEnds):
             openPayload = nil

@@ -54,7 +54,13 @@ struct BenchSuite {
         }
 
         mutating func measure(_ length: BenchLength, warmup: UInt64, seed: UInt64) throws(CommandFailure) {
-            let round = BenchRound(server: server, workload: workload, length: length, warmup: warmup, seed: seed)
+            let round = BenchRound(
+                server: server,
+                workload: workload,
+                length: length,
+                warmup: warmup,
+                seed: seed
+            )
             let (figures, faults) = try round.run()
             result.rounds.append(figures)
             result.faults += faults

@@ -108,7 +108,10 @@ struct BenchWorkload: Sendable {
         var encoder = RequestEncoder()
         for key in keys { write(&encoder, key) }
         return BenchRequest(
-            request: encoder.finish(), expectation: expectation, keys: keys, replyCount: keys.count
+            request: encoder.finish(),
+            expectation: expectation,
+            keys: keys,
+            replyCount: keys.count
         )
     }
 

@@ -15,7 +15,11 @@ private enum Seen: Equatable {
 }
 
 private let limits = RequestLimits(
-    argumentCountMax: 16, bulkByteCountMax: 4096, lineByteCountMax: 64, smallByteCountMax: 16, collectedByteCountMax: 64
+    argumentCountMax: 16,
+    bulkByteCountMax: 4096,
+    lineByteCountMax: 64,
+    smallByteCountMax: 16,
+    collectedByteCountMax: 64
 )
 
 private func parse(_ bytes: ArraySlice<UInt8>, isAuthenticated: Bool, cut: (Int) -> Int) -> [Seen] {

@@ -11,7 +11,9 @@ final class RedisServerProcess {
 
     /// Where a program is, or `nil`.
     static func tool(_ name: String) -> String? {
-        ["/usr/bin/\(name)", "/usr/local/bin/\(name)"].first { FileManager.default.isExecutableFile(atPath: $0) }
+        ["/usr/bin/\(name)", "/usr/local/bin/\(name)"].first {
+            FileManager.default.isExecutableFile(atPath: $0)
+        }
     }
 
     init(executable: String, directory: String) throws {

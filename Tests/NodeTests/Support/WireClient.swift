@@ -20,7 +20,13 @@ final class WireClient {
         address.sin_port = in_port_t(UInt16(port)).bigEndian
         address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
         if var count = receiveBufferByteCount {
-            unsafe _ = setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &count, socklen_t(MemoryLayout<Int32>.size))
+            unsafe _ = setsockopt(
+                descriptor,
+                SOL_SOCKET,
+                SO_RCVBUF,
+                &count,
+                socklen_t(MemoryLayout<Int32>.size)
+            )
         }
         let outcome = unsafe withUnsafePointer(to: &address) { pointer in
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
@@ -51,10 +57,18 @@ final class WireClient {
     private func setTimeout() {
         var timeout = timeval(tv_sec: 10, tv_usec: 0)
         unsafe _ = setsockopt(
-            descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size)
+            descriptor,
+            SOL_SOCKET,
+            SO_RCVTIMEO,
+            &timeout,
+            socklen_t(MemoryLayout<timeval>.size)
         )
         unsafe _ = setsockopt(
-            descriptor, SOL_SOCKET, SO_SNDTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size)
+            descriptor,
+            SOL_SOCKET,
+            SO_SNDTIMEO,
+            &timeout,
+            socklen_t(MemoryLayout<timeval>.size)
         )
     }
 
@@ -63,7 +77,12 @@ final class WireClient {
         var sent = 0
         while sent < bytes.count {
             let count = unsafe bytes.withUnsafeBytes { buffer in
-                unsafe Glibc.send(descriptor, buffer.baseAddress.map { unsafe $0 + sent }, bytes.count - sent, 0x4000)
+                unsafe Glibc.send(
+                    descriptor,
+                    buffer.baseAddress.map { unsafe $0 + sent },
+                    bytes.count - sent,
+                    0x4000
+                )
             }
             guard count > 0 else { throw WireError(text: "send: errno \(errno)") }
             sent += count
@@ -174,7 +193,9 @@ final class WireClient {
     private func fill() throws -> Bool {
         if isAtEnd { return false }
         var chunk = [UInt8](repeating: 0, count: 1 << 20)
-        let count = unsafe chunk.withUnsafeMutableBytes { unsafe recv(descriptor, $0.baseAddress, $0.count, 0) }
+        let count = unsafe chunk.withUnsafeMutableBytes {
+            unsafe recv(descriptor, $0.baseAddress, $0.count, 0)
+        }
         if count > 0 {
             // What was taken is let go here, so that long replies are not moved for each of their pieces.
             if pending.startIndex > 8 << 20 { pending = ArraySlice(Array(pending)) }
