@@ -162,7 +162,7 @@ final class FakeConnection {
             let count = unsafe bytes.withUnsafeBytes { bytes in
                 unsafe Glibc.send(
                     descriptor,
-                    bytes.baseAddress! + offset,
+                    bytes.baseAddress.map { unsafe $0 + offset },
                     bytes.count - offset,
                     Int32(MSG_NOSIGNAL)
                 )

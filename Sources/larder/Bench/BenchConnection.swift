@@ -58,7 +58,7 @@ internal import RESP
 
     deinit {
         unsafe buffer.deallocate()
-        for unsafeplace in unsafe places { unsafe place.deallocate() }
+        for index in unsafe places.indices { unsafe places[index].deallocate() }
     }
 
     /// Operations under way.
