@@ -25,7 +25,9 @@ final class RocksDatabase: @unchecked Sendable {
         let (pointer, handles) = try unsafe openPointers(path: path, options: options, names: names)
         // The default family is there in every database; it stays empty.
         guard let index = names.firstIndex(of: "default") else {
-            for index in unsafe handles.indices { unsafe rocksdb_column_family_handle_destroy(handles[index]) }
+            for index in unsafe handles.indices {
+                unsafe rocksdb_column_family_handle_destroy(handles[index])
+            }
             unsafe rocksdb_close(pointer)
             throw CacheError(.storageFailure, "opening the database: no default column family")
         }
@@ -175,7 +177,9 @@ final class RocksDatabase: @unchecked Sendable {
     ) throws(CacheError) -> (OpaquePointer, [OpaquePointer]) {
         var handles = unsafe [OpaquePointer?](repeating: nil, count: names.count)
         let cNames = unsafe names.map { unsafe UnsafePointer(strdup($0)) }
-        defer { for index in unsafe cNames.indices { unsafe free(UnsafeMutablePointer(mutating: cNames[index])) } }
+        defer {
+            for index in unsafe cNames.indices { unsafe free(UnsafeMutablePointer(mutating: cNames[index])) }
+        }
         let familyOptions = unsafe [OpaquePointer?](repeating: options.pointer, count: names.count)
         let pointer = try unsafe withRocksError("opening the database") { error in
             unsafe rocksdb_open_column_families(

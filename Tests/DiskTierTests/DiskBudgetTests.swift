@@ -197,6 +197,8 @@ struct DiskBudgetTests {
     func readersDuringDrops() async throws {
         let fixture = try TierFixture()
         let tier = try fixture.open(budget: Self.budget)
+        // Something to meet from the start, however late the writer gets its turn.
+        try fixture.put((0..<150).map { TestBlock(number: $0, byteCount: 300_000, version: 0) }, into: tier)
         try await withThrowingTaskGroup(of: Int.self) { group in
             for reader in 0..<3 {
                 group.addTask {
