@@ -88,6 +88,19 @@ let targets: [Target] = [
     .testTarget(name: "CommandLineTests", dependencies: rooms("larder", "TestSupport"), swiftSettings: house),
 ]
 
+// Fuzzers: built only when asked for, with `swift build --sanitize=fuzzer`, which supplies their main.
+let fuzzers: [Target] =
+    ProcessInfo.processInfo.environment["LARDER_FUZZ"] == nil
+    ? []
+    : [
+        .executableTarget(
+            name: "RecordFuzz",
+            dependencies: rooms("Blocks", "DiskTier"),
+            path: "Tests/Fuzz/RecordFuzz",
+            swiftSettings: house + [.unsafeFlags(["-parse-as-library"])]
+        )
+    ]
+
 let package = Package(
     name: "larder",
     dependencies: [
@@ -99,5 +112,5 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", exact: "0.2.0"),
     ],
-    targets: targets.filter { isThere($0.name) }
+    targets: targets.filter { isThere($0.name) } + fuzzers
 )

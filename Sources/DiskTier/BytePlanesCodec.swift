@@ -1,11 +1,15 @@
-/// 16-bit elements as two byte planes, each with LZ4 where it shrinks: the exponents of floats lie in the high bytes.
+/// 16-bit elements as two byte planes, each with LZ4 where it shrinks: the exponents of floats lie in the
+/// high bytes.
 ///
-/// A stored piece is: form of the high plane (1 byte, 0 plain, 1 LZ4), form of the low plane (1), bytes of the high
-/// plane (4, little endian), the high plane, the low plane, and the odd last byte of a piece that has one.
+/// A stored piece is: form of the high plane (1 byte, 0 plain, 1 LZ4), form of the low plane (1), bytes of
+/// the high plane (4, little endian), the high plane, the low plane, and the odd last byte of a piece that
+/// has one.
 enum BytePlanesCodec {
     private static let headByteCount = 6
 
-    /// Codes `piece` into `scratch.coded`. Never fails: a plane that does not shrink is stored as it is.
+    /// Codes `piece` into `scratch.coded`.
+    ///
+    /// Never fails: a plane that does not shrink is stored as it is.
     static func encode(_ piece: UnsafeRawBufferPointer, scratch: CodecScratch) -> Int {
         let elementCount = piece.count / 2
         let planes = unsafe split(piece, elementCount: elementCount, into: scratch.planes)
@@ -43,7 +47,8 @@ enum BytePlanesCodec {
     ) -> Bool {
         let elementCount = piece.count / 2
         let oddByteCount = piece.count % 2
-        guard stored.count >= headByteCount + oddByteCount, elementCount * 2 <= PayloadPieces.pieceByteCountMax
+        guard stored.count >= headByteCount + oddByteCount,
+            elementCount * 2 <= PayloadPieces.pieceByteCountMax
         else { return false }
         let highCount = unsafe UInt32(littleEndian: stored.loadUnaligned(fromByteOffset: 2, as: UInt32.self))
         let lowEnd = stored.count - oddByteCount
@@ -55,10 +60,14 @@ enum BytePlanesCodec {
         )
         guard
             unsafe LZ4Codec.expand(
-                UnsafeRawBufferPointer(rebasing: stored[headByteCount..<lowStart]), isCoded: stored[0], into: high
+                UnsafeRawBufferPointer(rebasing: stored[headByteCount..<lowStart]),
+                isCoded: stored[0],
+                into: high
             ),
             unsafe LZ4Codec.expand(
-                UnsafeRawBufferPointer(rebasing: stored[lowStart..<lowEnd]), isCoded: stored[1], into: low
+                UnsafeRawBufferPointer(rebasing: stored[lowStart..<lowEnd]),
+                isCoded: stored[1],
+                into: low
             )
         else { return false }
         unsafe join(high: high, low: low, elementCount: elementCount, into: piece)
@@ -77,11 +86,18 @@ enum BytePlanesCodec {
         if let source = piece.baseAddress, let high = high.baseAddress, let low = low.baseAddress {
             // SAFETY: both planes have elementCount bytes and the piece twice as many.
             for element in 0..<elementCount {
-                let word = unsafe source.loadUnaligned(fromByteOffset: element &* 2, as: UInt16.self).littleEndian
+                let word = unsafe source.loadUnaligned(fromByteOffset: element &* 2, as: UInt16.self)
+                    .littleEndian
                 unsafe high.storeBytes(
-                    of: UInt8(truncatingIfNeeded: word >> 8), toByteOffset: element, as: UInt8.self
+                    of: UInt8(truncatingIfNeeded: word >> 8),
+                    toByteOffset: element,
+                    as: UInt8.self
                 )
-                unsafe low.storeBytes(of: UInt8(truncatingIfNeeded: word), toByteOffset: element, as: UInt8.self)
+                unsafe low.storeBytes(
+                    of: UInt8(truncatingIfNeeded: word),
+                    toByteOffset: element,
+                    as: UInt8.self
+                )
             }
         }
         return (UnsafeRawBufferPointer(high), UnsafeRawBufferPointer(low))
@@ -93,7 +109,9 @@ enum BytePlanesCodec {
         elementCount: Int,
         into piece: UnsafeMutableRawBufferPointer
     ) {
-        guard let high = high.baseAddress, let low = low.baseAddress, let target = piece.baseAddress else { return }
+        guard let high = high.baseAddress, let low = low.baseAddress, let target = piece.baseAddress else {
+            return
+        }
         // SAFETY: as in split.
         for element in 0..<elementCount {
             let word =

@@ -2,8 +2,8 @@ import Blocks
 import CPosix
 import Glibc
 
-/// The files of a tier: `blocks` (the database and the tables being written), `durable-mark`, `LOCK`, and at most one
-/// `set-aside-<seconds since 1970>`: a database that could not be opened.
+/// The files of a tier: `blocks` (the database and the tables being written), `durable-mark`, `LOCK`, and at
+/// most one `set-aside-<seconds since 1970>`: a database that could not be opened.
 struct DataDirectory {
     /// What `blocks/FORMAT` says of a database that this code can read.
     private static let format = "larder blocks 1\n"
@@ -53,7 +53,9 @@ struct DataDirectory {
         }
     }
 
-    /// Moves `blocks` out of the way; an older one set aside goes, so that they cannot fill the disk. Gives its path.
+    /// Moves `blocks` out of the way; an older one set aside goes, so that they cannot fill the disk.
+    ///
+    /// Gives its path.
     func setBlocksAside(unixSeconds: UInt64) throws(CacheError) -> String {
         removeSetAside()
         let target = path + "/" + Self.setAsidePrefix + String(unixSeconds)
@@ -97,7 +99,9 @@ struct DataDirectory {
     /// Makes a rename or a new file in `path` durable.
     static func sync(_ path: String) throws(CacheError) {
         let descriptor = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw CacheError(.storageFailure, "cannot open \(path): \(SystemError())") }
+        guard descriptor >= 0 else {
+            throw CacheError(.storageFailure, "cannot open \(path): \(SystemError())")
+        }
         defer { close(descriptor) }
         guard fsync(descriptor) == 0 else {
             throw CacheError(.storageFailure, "cannot sync \(path): \(SystemError())")
@@ -116,7 +120,9 @@ struct DataDirectory {
 
     private static func write(_ text: String, to path: String) throws(CacheError) {
         let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw CacheError(.storageFailure, "cannot make \(path): \(SystemError())") }
+        guard descriptor >= 0 else {
+            throw CacheError(.storageFailure, "cannot make \(path): \(SystemError())")
+        }
         defer { close(descriptor) }
         let bytes = Array(text.utf8)
         // SAFETY: write reads exactly the array's bytes.

@@ -2,12 +2,11 @@ import Blocks
 import Synchronization
 
 extension DiskTier {
-    /// Writes the pinned, leased and hot blocks of a segment into a unit of their own; hot ones up to an eighth of it.
+    /// Writes the pinned, leased and hot blocks of a segment into a unit of their own; hot ones up to an
+    /// eighth of it.
     ///
-    /// - Parameters:
-    ///   - carriesAll: whether every block is to be written again.
-    ///   - isOldest: whether no segment is older; else what the segment hides must be said again, and be durable when
-    ///     this returns: a block that is left behind goes on hiding its older versions.
+    /// Or all its blocks, when `carriesAll` says so. Unless the segment is the oldest, what it hides is said
+    /// again, and is durable when this returns: a block left behind goes on hiding its older versions.
     func carry(
         from segment: Segment,
         units: ClosedRange<UInt32>,
@@ -15,7 +14,9 @@ extension DiskTier {
         isOldest: Bool
     ) throws(CacheError) {
         var (carried, left) = choose(
-            units, hotByteCountMax: segment.byteCount / 8, carriesAll: carriesAll
+            units,
+            hotByteCountMax: segment.byteCount / 8,
+            carriesAll: carriesAll
         )
         // The budget's tolerance is for this: what does not fit even so goes, hot blocks before others.
         let free = configuration.byteCountMax / 20 * 21 - heldByteCount - UnitTable.overheadByteCount
@@ -26,10 +27,12 @@ extension DiskTier {
         }
         left += carried.dropFirst(fitting.count)
         carried = Array(fitting)
-        let isNeeded = !isOldest && writeState.withLock { state in
-            for entry in left { state.hide(entry.identity, upTo: entry.location) }
-            return state.pendingRecordCount > 0
-        }
+        let isNeeded =
+            !isOldest
+            && writeState.withLock { state in
+                for entry in left { state.hide(entry.identity, upTo: entry.location) }
+                return state.pendingRecordCount > 0
+            }
         guard isNeeded || !carried.isEmpty else { return }
         try waitForSpace(of: room, in: free)
 
@@ -80,7 +83,10 @@ extension DiskTier {
         var checksum = PayloadChecksumStream()
         let outcome = try withDatabase { database in
             unsafe StoredBlock.forEachPiece(
-                of: entry, key: nil, from: segment.family, in: database
+                of: entry,
+                key: nil,
+                from: segment.family,
+                in: database
             ) { found, key in
                 header = found
                 (location, failure) = begin(entry, header: found, key: key, in: table)

@@ -2,7 +2,9 @@ package import Blocks
 import Synchronization
 
 extension DiskTier {
-    /// Reads, decodes and verifies a block into `destination`, which has exactly its payload's length. Blocks.
+    /// Reads, decodes and verifies a block into `destination`, which has exactly its payload's length.
+    ///
+    /// Blocks.
     ///
     /// - Returns: the block's header with its attributes as they are now; `nil` when it is absent, expired, stored
     ///   under another key, of another length, or damaged. A damaged block is counted and taken out.
@@ -11,14 +13,21 @@ extension DiskTier {
         key: RawSpan,
         into destination: UnsafeMutableRawBufferPointer
     ) throws(CacheError) -> BlockHeader? {
-        guard let entry = liveEntry(identity), Int(entry.payloadByteCount) == destination.count else { return nil }
+        guard let entry = liveEntry(identity), Int(entry.payloadByteCount) == destination.count else {
+            return nil
+        }
         // The segment is dropped only when its last reader has left.
         guard let segment = segments.segment(ofUnit: entry.location.unit) else { return nil }
         let outcome = try withDatabase { database in
             let scratch = scratches.take()
             defer { scratches.give(scratch) }
             return unsafe StoredBlock.read(
-                entry, key: key, from: segment.family, in: database, into: destination, scratch: scratch
+                entry,
+                key: key,
+                from: segment.family,
+                in: database,
+                into: destination,
+                scratch: scratch
             )
         }
         switch outcome {
@@ -34,10 +43,12 @@ extension DiskTier {
         }
     }
 
-    /// Visits about `count` blocks after `cursor` (0 at the start); gives the next cursor, 0 at the end. Blocks.
+    /// Visits about `count` blocks after `cursor` (0 at the start); gives the next cursor, 0 at the end.
     ///
-    /// Blocks that are there from the first call to the last are visited at least once; a block that is written
-    /// again meanwhile may come twice.
+    /// Blocks.
+    ///
+    /// Blocks that are there from the first call to the last are visited at least once; a block that is
+    /// written again meanwhile may come twice.
     package func scan(
         prefix: KeyPrefix?,
         cursor: UInt64,

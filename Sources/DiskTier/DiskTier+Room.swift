@@ -4,17 +4,15 @@ import Synchronization
 extension DiskTier {
     private static let releaseSecondsMax = 30
 
-    /// Bytes set apart for what is not a table: manifest, option files, mark.
-    var reservedByteCount: Int { min(8 << 20, max(1 << 20, configuration.byteCountMax / 32)) }
-
     /// Bytes that count against the budget, without what is being unlinked and the table being written.
     var heldByteCount: Int {
-        segments.byteCount + reservedByteCount + setAsideByteCount.load(ordering: .relaxed)
+        segments.byteCount + configuration.reservedByteCount + setAsideByteCount.load(ordering: .relaxed)
     }
 
     /// Drops segments until a table of `room` bytes fits the budget, and waits until their space is back.
     ///
-    /// A segment's worth stays free beyond that: carrying blocks forward needs space before the drop gives it.
+    /// A segment's worth stays free beyond that: carrying blocks forward needs space before the drop gives
+    /// it.
     func makeRoom(_ room: Int) throws(CacheError) {
         // Each segment gets its turn twice at most: when pinned blocks fill all, nothing more is to be had.
         var turns = 2 * segments.all.count
@@ -69,7 +67,9 @@ extension DiskTier {
         }
 
         try mark.update { $0.remove(units) }
-        let isDone: Void? = try withDatabase { database throws(CacheError) in try database.drop(segment.family) }
+        let isDone: Void? = try withDatabase { database throws(CacheError) in
+            try database.drop(segment.family)
+        }
         guard isDone != nil else { throw CacheError(.shuttingDown, "the disk tier is closed") }
         segment.family.announceRelease(byteCount: segment.byteCount)
         segments.remove(segment)
@@ -79,7 +79,9 @@ extension DiskTier {
 
     private func forget(_ units: ClosedRange<UInt32>) {
         let now = clock.unixMilliseconds()
-        index.removeAll { units.contains($0.location.unit) } removed: { entry in
+        index.removeAll {
+            units.contains($0.location.unit)
+        } removed: { entry in
             onRemoval(entry.identity, entry.summary, entry.isExpired(at: now) ? .expired : .evicted)
         }
     }

@@ -2,7 +2,9 @@ import Blocks
 import Synchronization
 
 extension DiskTier {
-    /// Counters and gauges. Walks the directory: blocks.
+    /// Counters and gauges.
+    ///
+    /// Walks the directory: blocks.
     package func statistics() -> DiskStatistics {
         let totals = index.totals(at: clock.unixMilliseconds())
         let segments = segments.all

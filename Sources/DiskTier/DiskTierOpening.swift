@@ -1,8 +1,8 @@
 import Blocks
 import Glibc
 
-/// The parts of a tier while it is being opened: the directory is locked, the database opened or set aside, the index
-/// rebuilt, the durable mark compared.
+/// The parts of a tier while it is being opened: the directory is locked, the database opened or set aside,
+/// the index rebuilt, the durable mark compared.
 struct DiskTierOpening {
     let configuration: DiskTierConfiguration
     let clock: any CacheClock
@@ -37,7 +37,9 @@ struct DiskTierOpening {
         mark = try DurableMark(path: directory.markPath, directory: directory.path)
 
         let opened = try Self.openDatabase(
-            in: directory, configuration: configuration, graveyard: graveyard,
+            in: directory,
+            configuration: configuration,
+            graveyard: graveyard,
             unixSeconds: clock.unixMilliseconds() / 1_000
         )
         options = opened.options
@@ -57,10 +59,13 @@ struct DiskTierOpening {
 
         let missing = Self.missing(mark.contents.units, from: unitNumbers)
         let distrustedBefore = Self.distrustedBefore(
-            mark.contents, isLost: { missing.contains($0) || replay.damagedUnits.contains($0) }
+            mark.contents,
+            isLost: { missing.contains($0) || replay.damagedUnits.contains($0) }
         )
         report.distrustedBlocks = index.removeHidden(
-            clears: replay.clears, distrustedBefore: distrustedBefore, at: clock.unixMilliseconds()
+            clears: replay.clears,
+            distrustedBefore: distrustedBefore,
+            at: clock.unixMilliseconds()
         )
         report.missingDurableUnits = missing.count
         try mark.update { contents in
@@ -100,11 +105,13 @@ struct DiskTierOpening {
             let options = RocksOptions(
                 readsDirectly: directory.acceptsDirectReads,
                 creates: creates,
-                manifestByteCountMax: max(1 << 20, min(configuration.byteCountMax / 256, 16 << 20)),
+                manifestByteCountMax: max(256 << 10, configuration.reservedByteCount / 4),
                 openFileCountMax: openFileCountMax
             )
             let (database, families) = try RocksDatabase.open(
-                path: directory.blocksPath, options: options, graveyard: graveyard
+                path: directory.blocksPath,
+                options: options,
+                graveyard: graveyard
             )
             return Opened(options: options, database: database, families: families)
         }
@@ -129,7 +136,8 @@ struct DiskTierOpening {
         return opened
     }
 
-    /// Whether the system, not the data, refused: RocksDB gives its errors as text only, with the system's words.
+    /// Whether the system, not the data, refused: RocksDB gives its errors as text only, with the system's
+    /// words.
     private static func isEnvironmental(_ error: CacheError) -> Bool {
         [ENOSPC, EROFS, EACCES, EPERM, EMFILE, ENFILE, ENOMEM, EDQUOT, EIO, EAGAIN]
             .contains { error.message.contains(SystemError($0).description) }
@@ -142,13 +150,15 @@ struct DiskTierOpening {
         return limit.rlim_cur >= 16_384 ? -1 : max(64, Int32(clamping: limit.rlim_cur / 2))
     }
 
-    private static func segments(of families: [String: RocksFamily], in database: RocksDatabase) -> [Segment] {
+    private static func segments(of families: [String: RocksFamily], in database: RocksDatabase) -> [Segment]
+    {
         var units: [String: [Segment.Unit]] = [:]
         for table in database.liveTables() {
             guard let key = table.largestKey else { continue }
             units[table.familyName, default: []].append(
                 Segment.Unit(
-                    number: key.unit, byteCount: table.byteCount,
+                    number: key.unit,
+                    byteCount: table.byteCount,
                     lastRecordNumber: key.kind == .tail ? key.number : nil
                 )
             )
@@ -156,7 +166,8 @@ struct DiskTierOpening {
         return families.compactMap { name, family in
             Segment.number(name).map { number in
                 Segment(
-                    number: number, family: family,
+                    number: number,
+                    family: family,
                     units: (units[name] ?? []).sorted { $0.number < $1.number }
                 )
             }
@@ -168,8 +179,8 @@ struct DiskTierOpening {
         Set(durable.numbers).subtracting(present)
     }
 
-    /// The unit before which no block is to be believed: the newest that is lost and hid something, unless the unit
-    /// after it, whose tail repeats what it hid, is there.
+    /// The unit before which no block is to be believed: the newest that is lost and hid something, unless
+    /// the unit after it, whose tail repeats what it hid, is there.
     private static func distrustedBefore(
         _ mark: DurableMark.Contents,
         isLost: (UInt32) -> Bool

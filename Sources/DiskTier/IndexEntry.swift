@@ -28,7 +28,10 @@ struct IndexEntry {
     var attributes: BlockAttributes {
         get {
             BlockAttributes(
-                tokenCount: tokenCount, elementType: elementType, createdAt: createdAt, expiresAt: expiresAt,
+                tokenCount: tokenCount,
+                elementType: elementType,
+                createdAt: createdAt,
+                expiresAt: expiresAt,
                 pinnedUntil: pinnedUntil
             )
         }

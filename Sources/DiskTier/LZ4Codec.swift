@@ -7,8 +7,9 @@ enum LZ4Codec {
     static let plain: UInt8 = 0
     static let coded: UInt8 = 1
 
-    /// Codes `piece` into `output`, which has room for it and 64 bytes more. Never fails: what does not shrink is
-    /// stored as it is.
+    /// Codes `piece` into `output`, which has room for it and 64 bytes more.
+    ///
+    /// Never fails: what does not shrink is stored as it is.
     static func encode(_ piece: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) -> Int {
         let body = unsafe UnsafeMutableRawBufferPointer(rebasing: output[1...])
         if let count = unsafe compress(piece, into: body) {
@@ -28,16 +29,19 @@ enum LZ4Codec {
     }
 
     /// Bytes of `input` after LZ4, written to `output`; `nil` unless that is less than `input` has.
-    static func compress(_ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) -> Int? {
+    static func compress(_ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) -> Int?
+    {
         let room = min(input.count - 1, output.count)
-        guard room > 0, let inputCount = Int32(exactly: input.count), let roomCount = Int32(exactly: room) else {
+        guard room > 0, let inputCount = Int32(exactly: input.count), let roomCount = Int32(exactly: room)
+        else {
             return nil
         }
         // SAFETY: LZ4 reads inputCount bytes and writes at most roomCount, which both buffers have.
         let count = unsafe LZ4_compress_default(
             input.baseAddress?.assumingMemoryBound(to: CChar.self),
             output.baseAddress?.assumingMemoryBound(to: CChar.self),
-            inputCount, roomCount
+            inputCount,
+            roomCount
         )
         return count > 0 ? Int(count) : nil
     }
@@ -60,7 +64,8 @@ enum LZ4Codec {
             return unsafe LZ4_decompress_safe(
                 input.baseAddress?.assumingMemoryBound(to: CChar.self),
                 output.baseAddress?.assumingMemoryBound(to: CChar.self),
-                inputCount, outputCount
+                inputCount,
+                outputCount
             ) == outputCount
         default: return false
         }

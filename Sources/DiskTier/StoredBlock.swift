@@ -37,9 +37,11 @@ enum StoredBlock {
         return outcome
     }
 
-    /// Lends header and stored pieces of a block; verifies identity, key (when given) and lengths, not the checksum.
+    /// Lends header and stored pieces of a block; verifies identity, key (when given) and lengths, not the
+    /// checksum.
     ///
-    /// Header and first piece lie in one table block: an iterator reads it once. The other pieces are read by key.
+    /// Header and first piece lie in one table block: an iterator reads it once. The other pieces are read by
+    /// key.
     static func forEachPiece(
         of entry: IndexEntry,
         key: RawSpan?,
@@ -67,7 +69,9 @@ enum StoredBlock {
             iterator.next()
             recordKey.piece = 1
             guard iterator.key == recordKey else { return .damaged }
-            guard unsafe iterator.withValue({ bytes in unsafe piece(pieces[0], bytes) }) else { return .damaged }
+            guard unsafe iterator.withValue({ bytes in unsafe piece(pieces[0], bytes) }) else {
+                return .damaged
+            }
             for number in 1..<max(1, pieces.count) {
                 recordKey.piece = UInt32(truncatingIfNeeded: number + 1)
                 let isTaken = try unsafe database.withValue(of: recordKey, in: family) { bytes in

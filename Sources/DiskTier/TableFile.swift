@@ -4,7 +4,8 @@ import Glibc
 
 /// One sorted table being written to a temporary file; what is not ingested is removed by deinit.
 ///
-/// After an error nothing more may be written: the library, built with assertions, ends the process otherwise.
+/// After an error nothing more may be written: the library, built with assertions, ends the process
+/// otherwise.
 @safe
 final class TableFile {
     let path: String
@@ -18,7 +19,9 @@ final class TableFile {
         self.path = path
         unsafe environment = rocksdb_envoptions_create()
         unsafe pointer = rocksdb_sstfilewriter_create(environment, options.pointer)
-        try unsafe guarded("creating \(path)") { error in unsafe rocksdb_sstfilewriter_open(pointer, path, error) }
+        try unsafe guarded("creating \(path)") { error in
+            unsafe rocksdb_sstfilewriter_open(pointer, path, error)
+        }
     }
 
     deinit {
@@ -34,16 +37,24 @@ final class TableFile {
             unsafe key.withCBytes { keyBytes, keyCount in
                 unsafe value.withMemoryRebound(to: CChar.self) { characters in
                     unsafe rocksdb_sstfilewriter_put(
-                        pointer, keyBytes, keyCount, characters.baseAddress, characters.count, error
+                        pointer,
+                        keyBytes,
+                        keyCount,
+                        characters.baseAddress,
+                        characters.count,
+                        error
                     )
                 }
             }
         }
     }
 
-    /// Completes and syncs the file. Gives its bytes.
+    /// Completes and syncs the file.
+    ///
+    /// Gives its bytes.
     func finish() throws(CacheError) -> Int {
-        try unsafe guarded("finishing \(path)") { error in unsafe rocksdb_sstfilewriter_finish(pointer, error) }
+        try unsafe guarded("finishing \(path)") { error in unsafe rocksdb_sstfilewriter_finish(pointer, error)
+        }
         var byteCount: UInt64 = 0
         unsafe rocksdb_sstfilewriter_file_size(pointer, &byteCount)
         return Int(clamping: byteCount)
@@ -53,7 +64,9 @@ final class TableFile {
         _ doing: @autoclosure () -> String,
         _ call: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> Void
     ) throws(CacheError) {
-        guard !isBroken else { throw CacheError(.storageFailure, "\(doing()): given up after an earlier error") }
+        guard !isBroken else {
+            throw CacheError(.storageFailure, "\(doing()): given up after an earlier error")
+        }
         isBroken = true
         try unsafe withRocksError(doing(), call)
         isBroken = false

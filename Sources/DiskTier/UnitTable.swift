@@ -37,7 +37,9 @@ final class UnitTable {
         Int(entry.storedByteCount) + 2 * (BlockHeader.byteCount + Limits.keyByteCountMax) + 128
     }
 
-    /// Writes header and key of a block. Its pieces must follow.
+    /// Writes header and key of a block.
+    ///
+    /// Its pieces must follow.
     func begin(_ block: UInt32, header: BlockHeader, key: RawSpan) throws(CacheError) {
         let record = TailRecord.encodedBlock(number: block, header: header, key: key)
         // The record at the head of the pieces is the same without its first bytes.
@@ -56,20 +58,25 @@ final class UnitTable {
     /// Writes piece `piece` (from 1) of a block.
     func append(_ block: UInt32, piece: Int, _ bytes: UnsafeRawBufferPointer) throws(CacheError) {
         let key = RecordKey(
-            unit: number, kind: .payload, number: block, piece: UInt32(truncatingIfNeeded: piece)
+            unit: number,
+            kind: .payload,
+            number: block,
+            piece: UInt32(truncatingIfNeeded: piece)
         )
         try unsafe put(key, bytes)
     }
 
-    /// Writes the tail and completes the file. Gives its bytes and the number of the last tail record; `nil` when
-    /// there is nothing to keep.
+    /// Writes the tail and completes the file.
+    ///
+    /// Gives its bytes and the number of the last tail record; `nil` when there is nothing to keep.
     func finish(_ snapshot: WriteState.Snapshot) throws(CacheError) -> (byteCount: Int, lastRecord: UInt32)? {
         let tail = tail
         var recordNumber: UInt32 = 0
         var start = 0
         for entry in tailEntries {
             if snapshot.blockNumbers.contains(entry.block) {
-                try unsafe tail.span.extracting(start..<entry.end).withUnsafeBytes { bytes throws(CacheError) in
+                try unsafe tail.span.extracting(start..<entry.end).withUnsafeBytes {
+                    bytes throws(CacheError) in
                     try unsafe put(RecordKey(unit: number, kind: .tail, number: recordNumber), bytes)
                 }
                 recordNumber += 1

@@ -14,7 +14,10 @@ struct DiskBudgetTests {
         let tier = try fixture.open(budget: Self.budget)
         var largest = 0
         for start in stride(from: 0, to: 200, by: 20) {
-            try fixture.put((start..<(start + 20)).map { TestBlock(number: $0, byteCount: 1 << 20) }, into: tier)
+            try fixture.put(
+                (start..<(start + 20)).map { TestBlock(number: $0, byteCount: 1 << 20) },
+                into: tier
+            )
             let statistics = tier.statistics()
             largest = max(largest, statistics.directoryByteCount)
             #expect(statistics.accountedByteCount <= Self.budget)
@@ -50,7 +53,9 @@ struct DiskBudgetTests {
         tier.close()
     }
 
-    @Test("a block larger than a unit, or than a segment, is taken; one above a quarter of the budget is refused")
+    @Test(
+        "a block larger than a unit, or than a segment, is taken; one above a quarter of the budget is refused"
+    )
     func largeBlocks() throws {
         let fixture = try TierFixture()
         let tier = try fixture.open(budget: Self.budget)
@@ -100,7 +105,10 @@ struct DiskBudgetTests {
         #expect(tier.update(pinnedLater.identity) { $0.pinnedUntil = .max } != nil)
         fixture.makeHot(hot)
         for start in stride(from: 0, to: 160, by: 40) {
-            try fixture.put((start..<(start + 40)).map { TestBlock(number: $0, byteCount: 1 << 20) }, into: tier)
+            try fixture.put(
+                (start..<(start + 40)).map { TestBlock(number: $0, byteCount: 1 << 20) },
+                into: tier
+            )
         }
         for _ in 0..<2 {
             for block in [pinned, leased, hot, pinnedLater] { #expect(try fixture.isRight(block, in: tier)) }
@@ -112,7 +120,10 @@ struct DiskBudgetTests {
         // No lease any more, no pin: now they go.
         #expect(tier.update(pinned.identity) { $0.pinnedUntil = 0 } != nil)
         for start in stride(from: 200, to: 360, by: 40) {
-            try fixture.put((start..<(start + 40)).map { TestBlock(number: $0, byteCount: 1 << 20) }, into: tier)
+            try fixture.put(
+                (start..<(start + 40)).map { TestBlock(number: $0, byteCount: 1 << 20) },
+                into: tier
+            )
         }
         #expect(try fixture.read(leased, from: tier) == .miss)
         #expect(try fixture.read(pinned, from: tier) == .miss)
