@@ -104,7 +104,13 @@ let fuzzers: [Target] =
             path: "Tests/Fuzz/RESPFuzz",
             exclude: ["resp.dict"],
             swiftSettings: house + [.unsafeFlags(["-parse-as-library"])]
-        )
+        ),
+        .executableTarget(
+            name: "RecordFuzz",
+            dependencies: ["Blocks", "DiskTier"],
+            path: "Tests/Fuzz/RecordFuzz",
+            swiftSettings: house + [.unsafeFlags(["-parse-as-library"])]
+        ),
     ]
 
 let package = Package(

@@ -1,6 +1,7 @@
 internal import CXXHash
 
-/// The checksum of bytes that come in pieces: the same value as `PayloadChecksum.of` gives for all of them at once.
+/// The checksum of bytes that come in pieces: the same value as `PayloadChecksum.of` gives for all of them at
+/// once.
 @safe
 package struct PayloadChecksumStream: ~Copyable {
     private let state: OpaquePointer?  // created by init, freed by deinit, never handed out

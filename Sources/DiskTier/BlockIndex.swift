@@ -21,7 +21,9 @@ final class BlockIndex: Sendable {
         cell(identity).shard.withLock { $0.entry(identity) }
     }
 
-    /// Adds or replaces. Gives what was there.
+    /// Adds or replaces.
+    ///
+    /// Gives what was there.
     @discardableResult
     func insert(_ entry: IndexEntry) -> IndexEntry? {
         let old = cell(entry.identity).shard.withLock { $0.insert(entry) }
@@ -29,14 +31,18 @@ final class BlockIndex: Sendable {
         return old
     }
 
-    /// Adds or replaces, unless what is there is newer. Gives the older of the two, if there are two.
+    /// Adds or replaces, unless what is there is newer.
+    ///
+    /// Gives the older of the two, if there are two.
     func insertIfNewer(_ entry: IndexEntry) -> IndexEntry? {
         let older = cell(entry.identity).shard.withLock { $0.insert(entry, keepsNewer: true) }
         if older == nil { total.add(1, ordering: .relaxed) }
         return older
     }
 
-    /// Removes a block, when it lies at `location` if one is given. Gives what was there.
+    /// Removes a block, when it lies at `location` if one is given.
+    ///
+    /// Gives what was there.
     @discardableResult
     func remove(_ identity: BlockIdentity, at location: BlockLocation? = nil) -> IndexEntry? {
         remove(identity) { location == nil || $0.location == location }
@@ -49,12 +55,16 @@ final class BlockIndex: Sendable {
         return old
     }
 
-    /// Changes a block's entry. Gives it as it is then.
+    /// Changes a block's entry.
+    ///
+    /// Gives it as it is then.
     func update(_ identity: BlockIdentity, _ change: (inout IndexEntry) -> Void) -> IndexEntry? {
         cell(identity).shard.withLock { $0.update(identity, change) }
     }
 
-    /// Holds a block that is here. Gives its entry.
+    /// Holds a block that is here.
+    ///
+    /// Gives its entry.
     func retain(_ identity: BlockIdentity) -> IndexEntry? {
         cell(identity).shard.withLock { shard in
             guard let entry = shard.entry(identity) else { return nil }

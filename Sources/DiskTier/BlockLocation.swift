@@ -1,4 +1,6 @@
-/// Where a block lies: the number of its unit, and its number in it. Later written is greater.
+/// Where a block lies: the number of its unit, and its number in it.
+///
+/// Later written is greater.
 package struct BlockLocation: Hashable, Sendable, Comparable {
     /// The unit's number.
     package var unit: UInt32

@@ -1,11 +1,15 @@
-/// 16-bit elements as two byte planes, each with LZ4 where it shrinks: the exponents of floats lie in the high bytes.
+/// 16-bit elements as two byte planes, each with LZ4 where it shrinks: the exponents of floats lie in the
+/// high bytes.
 ///
-/// A stored piece is: form of the high plane (1 byte, 0 plain, 1 LZ4), form of the low plane (1), bytes of the high
-/// plane (4, little endian), the high plane, the low plane, and the odd last byte of a piece that has one.
+/// A stored piece is: form of the high plane (1 byte, 0 plain, 1 LZ4), form of the low plane (1), bytes of
+/// the high plane (4, little endian), the high plane, the low plane, and the odd last byte of a piece that
+/// has one.
 enum BytePlanesCodec {
     private static let headByteCount = 6
 
-    /// Codes `piece` into `scratch.coded`. Never fails: a plane that does not shrink is stored as it is.
+    /// Codes `piece` into `scratch.coded`.
+    ///
+    /// Never fails: a plane that does not shrink is stored as it is.
     static func encode(_ piece: UnsafeRawBufferPointer, scratch: CodecScratch) -> Int {
         let elementCount = piece.count / 2
         let planes = unsafe split(piece, elementCount: elementCount, into: scratch.planes)

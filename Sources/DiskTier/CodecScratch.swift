@@ -3,7 +3,8 @@
 /// Takes memory when it is first needed: raw blocks need none.
 @safe
 package final class CodecScratch: @unchecked Sendable {
-    // SAFETY: handed from thread to thread by a pool, never shared; each buffer belongs to this object, is made once and freed by deinit.
+    // SAFETY: handed from thread to thread by a pool, never shared; each buffer belongs to this object, is
+    // made once and freed by deinit.
     private var codedBuffer: UnsafeMutableRawBufferPointer?
     private var planesBuffer: UnsafeMutableRawBufferPointer?
 
@@ -16,7 +17,7 @@ package final class CodecScratch: @unchecked Sendable {
     }
 
     /// Where a coded piece goes: room for a piece that did not shrink.
-    var coded: UnsafeMutableRawBufferPointer {
+    package var coded: UnsafeMutableRawBufferPointer {
         unsafe Self.once(&codedBuffer, PayloadPieces.pieceByteCountMax + 64)
     }
 

@@ -2,8 +2,8 @@ import Blocks
 import CPosix
 import Glibc
 
-/// The files of a tier: `blocks` (the database and the tables being written), `durable-mark`, `LOCK`, and at most one
-/// `set-aside-<seconds since 1970>`: a database that could not be opened.
+/// The files of a tier: `blocks` (the database and the tables being written), `durable-mark`, `LOCK`, and at
+/// most one `set-aside-<seconds since 1970>`: a database that could not be opened.
 struct DataDirectory {
     /// What `blocks/FORMAT` says of a database that this code can read.
     private static let format = "larder blocks 1\n"
@@ -53,7 +53,9 @@ struct DataDirectory {
         }
     }
 
-    /// Moves `blocks` out of the way; an older one set aside goes, so that they cannot fill the disk. Gives its path.
+    /// Moves `blocks` out of the way; an older one set aside goes, so that they cannot fill the disk.
+    ///
+    /// Gives its path.
     func setBlocksAside(unixSeconds: UInt64) throws(CacheError) -> String {
         removeSetAside()
         let target = path + "/" + Self.setAsidePrefix + String(unixSeconds)

@@ -1,7 +1,8 @@
 import Blocks
 import Glibc
 
-/// Keeps a second node out of a data directory; the kernel releases it when the process ends, however it ends.
+/// Keeps a second node out of a data directory; the kernel releases it when the process ends, however it
+/// ends.
 final class DirectoryLock: Sendable {
     private let descriptor: Int32
 

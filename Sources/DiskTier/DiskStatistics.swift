@@ -30,8 +30,8 @@ package struct DiskStatistics: Sendable, Hashable {
     package var payloadByteCountWritten = 0
     /// The same after coding.
     package var storedByteCountWritten = 0
-    /// Bytes of all tables written since the start, carried blocks included: over `storedByteCountWritten` this is
-    /// the write amplification.
+    /// Bytes of all tables written since the start, carried blocks included: over `storedByteCountWritten`
+    /// this is the write amplification.
     package var tableByteCountWritten = 0
     /// Blocks carried forward from dropped segments.
     package var blocksCarried = 0

@@ -2,12 +2,11 @@ import Blocks
 import Synchronization
 
 extension DiskTier {
-    /// Writes the pinned, leased and hot blocks of a segment into a unit of their own; hot ones up to an eighth of it.
+    /// Writes the pinned, leased and hot blocks of a segment into a unit of their own; hot ones up to an
+    /// eighth of it.
     ///
-    /// - Parameters:
-    ///   - carriesAll: whether every block is to be written again.
-    ///   - isOldest: whether no segment is older; else what the segment hides must be said again, and be durable when
-    ///     this returns: a block that is left behind goes on hiding its older versions.
+    /// Or all its blocks, when `carriesAll` says so. Unless the segment is the oldest, what it hides is said
+    /// again, and is durable when this returns: a block left behind goes on hiding its older versions.
     func carry(
         from segment: Segment,
         units: ClosedRange<UInt32>,

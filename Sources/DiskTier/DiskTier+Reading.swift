@@ -2,7 +2,9 @@ package import Blocks
 import Synchronization
 
 extension DiskTier {
-    /// Reads, decodes and verifies a block into `destination`, which has exactly its payload's length. Blocks.
+    /// Reads, decodes and verifies a block into `destination`, which has exactly its payload's length.
+    ///
+    /// Blocks.
     ///
     /// - Returns: the block's header with its attributes as they are now; `nil` when it is absent, expired, stored
     ///   under another key, of another length, or damaged. A damaged block is counted and taken out.
@@ -41,10 +43,12 @@ extension DiskTier {
         }
     }
 
-    /// Visits about `count` blocks after `cursor` (0 at the start); gives the next cursor, 0 at the end. Blocks.
+    /// Visits about `count` blocks after `cursor` (0 at the start); gives the next cursor, 0 at the end.
     ///
-    /// Blocks that are there from the first call to the last are visited at least once; a block that is written
-    /// again meanwhile may come twice.
+    /// Blocks.
+    ///
+    /// Blocks that are there from the first call to the last are visited at least once; a block that is
+    /// written again meanwhile may come twice.
     package func scan(
         prefix: KeyPrefix?,
         cursor: UInt64,

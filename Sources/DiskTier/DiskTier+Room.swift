@@ -4,17 +4,15 @@ import Synchronization
 extension DiskTier {
     private static let releaseSecondsMax = 30
 
-    /// Bytes set apart for what is not a table: manifest, option files, mark.
-    var reservedByteCount: Int { min(8 << 20, max(1 << 20, configuration.byteCountMax / 32)) }
-
     /// Bytes that count against the budget, without what is being unlinked and the table being written.
     var heldByteCount: Int {
-        segments.byteCount + reservedByteCount + setAsideByteCount.load(ordering: .relaxed)
+        segments.byteCount + configuration.reservedByteCount + setAsideByteCount.load(ordering: .relaxed)
     }
 
     /// Drops segments until a table of `room` bytes fits the budget, and waits until their space is back.
     ///
-    /// A segment's worth stays free beyond that: carrying blocks forward needs space before the drop gives it.
+    /// A segment's worth stays free beyond that: carrying blocks forward needs space before the drop gives
+    /// it.
     func makeRoom(_ room: Int) throws(CacheError) {
         // Each segment gets its turn twice at most: when pinned blocks fill all, nothing more is to be had.
         var turns = 2 * segments.all.count

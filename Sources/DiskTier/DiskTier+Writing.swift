@@ -5,7 +5,9 @@ extension DiskTier {
     /// Blocks put into the index under one lock when a unit becomes visible.
     private static let publishedAtOnceCount = 256
 
-    /// Starts a unit; one at a time. Blocks while room is made, when there is none.
+    /// Starts a unit; one at a time.
+    ///
+    /// Blocks while room is made, when there is none.
     package func beginUnit() throws(CacheError) -> UnitWriter {
         let (isMine, _) = isWriting.compareExchange(
             expected: false,
@@ -38,7 +40,9 @@ extension DiskTier {
         }
     }
 
-    /// Writes the tail, makes the table durable and its blocks visible. The table is given up when this throws.
+    /// Writes the tail, makes the table durable and its blocks visible.
+    ///
+    /// The table is given up when this throws.
     func commit(_ table: UnitTable, isCarried: Bool) throws(CacheError) {
         let snapshot = writeState.withLock { $0.snapshot() }
         guard let finished = try table.finish(snapshot) else {
@@ -75,8 +79,8 @@ extension DiskTier {
             do throws(CacheError) {
                 try database.ingest(path: table.path, into: segment.family)
             } catch {
-                // Whether or not the fault is the segment's: the next try gets a fresh one.
-                segment.seal()
+                // The fault may be the segment's: the next try gets a fresh one, unless this one is fresh.
+                if segment.firstUnit != nil { segment.seal() }
                 throw error
             }
         }
@@ -104,7 +108,9 @@ extension DiskTier {
         return segment
     }
 
-    /// Puts the blocks of the durable table into the index, a few at a time, so that nobody waits long for the lock.
+    /// Puts the blocks of the durable table into the index, a few at a time, so that nobody waits long for
+    /// the lock.
+    ///
     /// Whether the unit hides something older.
     private func publish(_ snapshot: WriteState.Snapshot, isCarried: Bool) -> Bool {
         var replaced: [IndexEntry] = []

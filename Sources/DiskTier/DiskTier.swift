@@ -3,9 +3,9 @@ import Synchronization
 
 /// Blocks on disk: an exact index in memory over a log of segments in RocksDB.
 ///
-/// A unit (one sorted table, some 64 MiB) is written to a file of its own and then taken into the newest segment (a
-/// column family): payload and metadata become visible and durable in one step. Where the budget is reached, the
-/// oldest segment is dropped whole, after the blocks that earned it were written again.
+/// A unit (one sorted table, some 64 MiB) is written to a file of its own and then taken into the newest
+/// segment (a column family): payload and metadata become visible and durable in one step. Where the budget
+/// is reached, the oldest segment is dropped whole, after the blocks that earned it were written again.
 ///
 /// Lookups and changes of the index never wait for the disk; reading, writing, scanning and opening do.
 package final class DiskTier: Sendable {
@@ -84,10 +84,14 @@ package final class DiskTier: Sendable {
 
     // MARK: Index
 
-    /// What the index knows of a block; `nil` when it is absent or expired. Never waits for the disk.
+    /// What the index knows of a block; `nil` when it is absent or expired.
+    ///
+    /// Never waits for the disk.
     package func summary(_ identity: BlockIdentity) -> BlockSummary? { liveEntry(identity)?.summary }
 
-    /// Holds a block: it is carried forward when its segment goes. Gives its payload bytes, `nil` when absent.
+    /// Holds a block: it is carried forward when its segment goes.
+    ///
+    /// Gives its payload bytes, `nil` when absent.
     package func retain(_ identity: BlockIdentity) -> Int? {
         guard liveEntry(identity) != nil else { return nil }
         return index.retain(identity).map { Int($0.payloadByteCount) }
@@ -96,7 +100,9 @@ package final class DiskTier: Sendable {
     /// Ends one hold.
     package func release(_ identity: BlockIdentity) { index.release(identity) }
 
-    /// Takes a block out of the index now; the next unit carries the tombstone. Whether it was there.
+    /// Takes a block out of the index now; the next unit carries the tombstone.
+    ///
+    /// Whether it was there.
     package func invalidate(_ identity: BlockIdentity) -> Bool {
         let (entry, wasThere) = writeState.withLock { state in
             let entry = index.remove(identity)
@@ -106,7 +112,9 @@ package final class DiskTier: Sendable {
         return wasThere
     }
 
-    /// Takes every block of a namespace out of the index now. Gives how many.
+    /// Takes every block of a namespace out of the index now.
+    ///
+    /// Looks at every block of the tier for that, some 30 ms for a million. Gives how many there were.
     package func invalidateAll(prefix: KeyPrefix) -> Int {
         let (hidden, bound) = writeState.withLock { $0.clear(prefix) }
         var count = 0
@@ -120,7 +128,9 @@ package final class DiskTier: Sendable {
         return count
     }
 
-    /// Changes time to live or pin of a block; the next unit carries the change. `nil` when it is absent or expired.
+    /// Changes time to live or pin of a block; the next unit carries the change.
+    ///
+    /// `nil` when it is absent or expired.
     package func update(
         _ identity: BlockIdentity,
         _ change: (inout BlockAttributes) -> Void
@@ -170,7 +180,9 @@ package final class DiskTier: Sendable {
         return try body(database)
     }
 
-    /// Ends the tier cleanly; waits for readers and for the thread that unlinks. Further reads are misses.
+    /// Ends the tier cleanly; waits for readers and for the thread that unlinks.
+    ///
+    /// Further reads are misses.
     package func close() {
         let isFirst = users.withLock { users in
             defer { users.isClosed = true }

@@ -10,15 +10,20 @@ package struct DiskTierConfiguration: Sendable {
     package var unitByteCount: Int
     /// Bytes after which a segment (what is dropped as a whole when room is needed) takes no further unit.
     package var segmentByteCount: Int
-    /// Most blocks in the index, about 90 bytes of memory each, at most 60 million; the oldest segment goes when there
-    /// would be more.
+    /// Most blocks in the index, about 90 bytes of memory each, at most 60 million; the oldest segment goes
+    /// when there would be more.
     package var blockCountMax: Int
-    /// Tables above which segments of small tables are written together: many small durable units make many files.
+    /// Tables above which segments of small tables are written together: many small durable units make many
+    /// files.
     package var unitCountMax: Int
     /// Whether payloads are coded where a sample says that it pays.
     package var compresses: Bool
-    /// Whether a block that is neither pinned nor leased has earned a longer life when its segment is dropped.
+    /// Whether a block that is neither pinned nor leased has earned a longer life when its segment is
+    /// dropped.
     package var shouldCarry: @Sendable (BlockIdentity) -> Bool
+
+    /// Bytes of the budget set apart for what is not a table: manifest, option files, mark.
+    var reservedByteCount: Int { min(8 << 20, max(1 << 20, byteCountMax / 32)) }
 
     /// The smallest budget that is accepted, bytes.
     package static let byteCountMaxLowest = 32 << 20
@@ -27,8 +32,8 @@ package struct DiskTierConfiguration: Sendable {
 
     /// Creates a configuration; unit and segment sizes follow from the budget unless they are given.
     ///
-    /// A segment is the larger of 256 MiB and a 64th of the budget, but at most a 16th of it; a unit is a quarter
-    /// of a segment, 4 to 64 MiB, never more than the segment.
+    /// A segment is the larger of 256 MiB and a 64th of the budget, but at most a 16th of it; a unit is a
+    /// quarter of a segment, 4 to 64 MiB, never more than the segment.
     package init(
         directory: String,
         byteCountMax: Int,

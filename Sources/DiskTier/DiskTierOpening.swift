@@ -1,8 +1,8 @@
 import Blocks
 import Glibc
 
-/// The parts of a tier while it is being opened: the directory is locked, the database opened or set aside, the index
-/// rebuilt, the durable mark compared.
+/// The parts of a tier while it is being opened: the directory is locked, the database opened or set aside,
+/// the index rebuilt, the durable mark compared.
 struct DiskTierOpening {
     let configuration: DiskTierConfiguration
     let clock: any CacheClock
@@ -105,7 +105,7 @@ struct DiskTierOpening {
             let options = RocksOptions(
                 readsDirectly: directory.acceptsDirectReads,
                 creates: creates,
-                manifestByteCountMax: max(1 << 20, min(configuration.byteCountMax / 256, 16 << 20)),
+                manifestByteCountMax: max(256 << 10, configuration.reservedByteCount / 4),
                 openFileCountMax: openFileCountMax
             )
             let (database, families) = try RocksDatabase.open(
@@ -136,7 +136,8 @@ struct DiskTierOpening {
         return opened
     }
 
-    /// Whether the system, not the data, refused: RocksDB gives its errors as text only, with the system's words.
+    /// Whether the system, not the data, refused: RocksDB gives its errors as text only, with the system's
+    /// words.
     private static func isEnvironmental(_ error: CacheError) -> Bool {
         [ENOSPC, EROFS, EACCES, EPERM, EMFILE, ENFILE, ENOMEM, EDQUOT, EIO, EAGAIN]
             .contains { error.message.contains(SystemError($0).description) }
@@ -178,8 +179,8 @@ struct DiskTierOpening {
         Set(durable.numbers).subtracting(present)
     }
 
-    /// The unit before which no block is to be believed: the newest that is lost and hid something, unless the unit
-    /// after it, whose tail repeats what it hid, is there.
+    /// The unit before which no block is to be believed: the newest that is lost and hid something, unless
+    /// the unit after it, whose tail repeats what it hid, is there.
     private static func distrustedBefore(
         _ mark: DurableMark.Contents,
         isLost: (UInt32) -> Bool

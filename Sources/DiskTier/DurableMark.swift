@@ -2,17 +2,19 @@ import Blocks
 import Glibc
 import Synchronization
 
-/// A small file that says which units were reported durable, so that a start can tell when one is missing, and which
-/// numbers must not be used again.
+/// A small file that says which units were reported durable, so that a start can tell when one is missing,
+/// and which numbers must not be used again.
 ///
-/// Two slots of 4 KiB are written in turn and synced: a torn write costs the older state, never both, and no file is
-/// made or renamed for each unit.
+/// Two slots of 4 KiB are written in turn and synced: a torn write costs the older state, never both, and no
+/// file is made or renamed for each unit.
 final class DurableMark: Sendable {
     /// What the file says.
     struct Contents: Equatable {
         /// Units that must be there.
         var units = NumberRanges()
-        /// Units that hid something older: deleted, cleared or replaced it. May name some that did not.
+        /// Units that hid something older: deleted, cleared or replaced it.
+        ///
+        /// May name some that did not.
         var hidingUnits = NumberRanges()
         /// Blocks of units before this one are not to be believed: a lost unit may have hidden them.
         var distrustedBefore: UInt32 = 0
@@ -85,7 +87,9 @@ final class DurableMark: Sendable {
 
     deinit { close(descriptor) }
 
-    /// Changes the contents; durable when this returns. A change that could not be written is kept for the next call.
+    /// Changes the contents; durable when this returns.
+    ///
+    /// A change that could not be written is kept for the next call.
     func update(_ change: (inout Contents) -> Void) throws(CacheError) {
         try state.withLock { state throws(CacheError) in
             change(&state.contents)

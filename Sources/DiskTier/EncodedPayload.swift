@@ -1,9 +1,10 @@
 import Blocks
 
-/// A payload as it will be stored: its codec, its stored length and checksum, and its pieces one after the other.
+/// A payload as it will be stored: its codec, its stored length and checksum, and its pieces one after the
+/// other.
 ///
-/// The header, which comes before the pieces, needs length and checksum, so the pieces are coded first and kept; what
-/// does not fit into `keptByteCountMax` is coded a second time when it is written.
+/// The header, which comes before the pieces, needs length and checksum, so the pieces are coded first and
+/// kept; what does not fit into `keptByteCountMax` is coded a second time when it is written.
 @safe
 struct EncodedPayload: ~Copyable {
     /// Most bytes of coded pieces kept in memory.
@@ -36,7 +37,8 @@ struct EncodedPayload: ~Copyable {
                 let coded = unsafe Self.code(range, of: payload, codec, scratch)
                 unsafe checksum.update(coded)
                 storedByteCount += coded.count
-                if storedByteCount <= Self.keptByteCountMax {
+                // A single piece stays where it is until it is written.
+                if pieces.count > 1, storedByteCount <= Self.keptByteCountMax {
                     unsafe kept.append(contentsOf: coded)
                     keptEnds.append(kept.count)
                 }
@@ -51,7 +53,7 @@ struct EncodedPayload: ~Copyable {
         self.keptEnds = isSmaller ? keptEnds : []
     }
 
-    /// Lends the stored pieces in order.
+    /// Lends the stored pieces in order; `scratch` is the one that coded them and was not used since.
     func forEachPiece(
         scratch: CodecScratch,
         _ body: (UnsafeRawBufferPointer) throws(CacheError) -> Void
@@ -59,6 +61,8 @@ struct EncodedPayload: ~Copyable {
         for (number, range) in pieces.enumerated() {
             if codec == .raw {
                 try unsafe body(UnsafeRawBufferPointer(rebasing: payload[range]))
+            } else if pieces.count == 1 {
+                try unsafe body(UnsafeRawBufferPointer(rebasing: scratch.coded[..<storedByteCount]))
             } else if number < keptEnds.count {
                 let start = number == 0 ? 0 : keptEnds[number - 1]
                 let end = keptEnds[number]

@@ -2,8 +2,9 @@ import Blocks
 import CRocksDB
 import Glibc
 
-/// Destroys the handles of families that nobody uses any more, on a thread of its own: that is when RocksDB unlinks
-/// the files of a dropped segment, tens of milliseconds for 256 MiB, which no reader or writer should pay.
+/// Destroys the handles of families that nobody uses any more, on a thread of its own: that is when RocksDB
+/// unlinks the files of a dropped segment, tens of milliseconds for 256 MiB, which no reader or writer should
+/// pay.
 final class FamilyGraveyard: Sendable {
     /// A handle that nobody uses, with what keeps its database open.
     @safe
@@ -28,13 +29,17 @@ final class FamilyGraveyard: Sendable {
         try startThread { [state] in Self.run(state) }
     }
 
+    deinit { close() }
+
     /// Bytes of dropped segments whose files are still there.
     var releasingByteCount: Int { state.withLock { $0.releasingByteCount } }
 
     /// Announces that a family's files will go when its last reader leaves.
     func expect(byteCount: Int) { state.withLock { $0.releasingByteCount += byteCount } }
 
-    /// Takes a handle over. After `close` it is destroyed at once, by the caller's thread.
+    /// Takes a handle over.
+    ///
+    /// After `close` it is destroyed at once, by the caller's thread.
     func bury(_ grave: Grave) {
         let isTaken = state.withLock(signals: true) { state in
             if !state.isFinished { state.graves.append(grave) }

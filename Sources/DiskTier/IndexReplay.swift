@@ -3,8 +3,8 @@ import Synchronization
 
 /// Rebuilds the index from the units' tails.
 ///
-/// Every record says itself what it concerns (a block's location, the bound below which a tombstone hides), so units
-/// can be read in any order, by several threads; what hides is applied at the end.
+/// Every record says itself what it concerns (a block's location, the bound below which a tombstone hides),
+/// so units can be read in any order, by several threads; what hides is applied at the end.
 final class IndexReplay: Sendable {
     /// A unit and where it is.
     struct Job: Sendable {
@@ -31,7 +31,7 @@ final class IndexReplay: Sendable {
     // One beside the caller: while one waits for the disk, the other fills the index.
     private static let threadCount = 1
 
-    /// - Parameter jobs: ascending by unit.
+    /// Prepares to read `jobs`, which ascend by unit.
     init(_ jobs: [Job], into index: BlockIndex, from database: RocksDatabase) {
         self.index = index
         self.database = database
@@ -131,7 +131,9 @@ final class IndexReplay: Sendable {
 
     // MARK: Reading a tail
 
-    /// Reads a unit's records; skips damaged stretches. Whether all of it could be read.
+    /// Reads a unit's records; skips damaged stretches.
+    ///
+    /// Whether all of it could be read.
     private func read(_ job: Job, take: (RawSpan) -> Bool) -> Bool {
         var next: UInt32 = 0
         var step: UInt32 = 32
@@ -147,7 +149,9 @@ final class IndexReplay: Sendable {
         return isWhole
     }
 
-    /// Reads records from number `next` on, which it moves behind the last one read. Whether the end was reached.
+    /// Reads records from number `next` on, which it moves behind the last one read.
+    ///
+    /// Whether the end was reached.
     private func readRun(_ job: Job, from next: inout UInt32, take: (RawSpan) -> Bool) -> Bool {
         let unit = job.unit.number
         var iterator = database.iterator(
@@ -173,8 +177,10 @@ final class IndexReplay: Sendable {
 }
 
 extension BlockIndex {
-    /// Removes what a start must not show: blocks below their namespace's clear, blocks whose time is over, and blocks
-    /// of units before `distrustedBefore`, which a lost unit may have hidden. Gives how many those last ones were.
+    /// Removes what a start must not show: blocks below their namespace's clear, blocks whose time is over,
+    /// and blocks of units before `distrustedBefore`, which a lost unit may have hidden.
+    ///
+    /// Gives how many those last ones were.
     func removeHidden(
         clears: [KeyPrefix: BlockLocation],
         distrustedBefore: UInt32,

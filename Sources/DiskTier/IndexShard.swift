@@ -2,7 +2,8 @@ import Blocks
 
 /// One shard of the index: an open-addressing table of 4-byte slots over densely packed entries.
 ///
-/// Entries lie in chunks, so that growth copies nothing but slots; a removed entry's place is taken by the last one.
+/// Entries lie in chunks, so that growth copies nothing but slots; a removed entry's place is taken by the
+/// last one.
 struct IndexShard {
     /// Most entries of a shard: what a slot can number.
     static let countMax = 1 << numberBits - 2
@@ -10,8 +11,10 @@ struct IndexShard {
     private static let chunkCapacity = 256
 
     private var chunks: [[IndexEntry]] = []
-    /// Entry number + 1 in the low 20 bits, 12 bits of the digest above them, so that a probe seldom has to look at
-    /// an entry that is not sought; 0 is empty. The count is a power of two, at most three quarters full.
+    /// Entry number + 1 in the low 20 bits, 12 bits of the digest above them, so that a probe seldom has to
+    /// look at an entry that is not sought; 0 is empty.
+    ///
+    /// The count is a power of two, at most three quarters full.
     private var slots: [UInt32] = []
     private(set) var count = 0
     private(set) var payloadByteCount = 0
@@ -31,7 +34,9 @@ struct IndexShard {
         chunks[number / Self.chunkCapacity][number % Self.chunkCapacity]
     }
 
-    /// Adds or replaces; what is there and newer stays, when `keepsNewer` says so. Gives what is not there then.
+    /// Adds or replaces; what is there and newer stays, when `keepsNewer` says so.
+    ///
+    /// Gives what is not there then.
     mutating func insert(_ entry: IndexEntry, keepsNewer: Bool = false) -> IndexEntry? {
         if let slot = slot(of: entry.identity) {
             let number = number(in: slots[slot])
@@ -55,7 +60,9 @@ struct IndexShard {
         return nil
     }
 
-    /// Removes the entry of `identity`, if `condition` holds for it. Gives it.
+    /// Removes the entry of `identity`, if `condition` holds for it.
+    ///
+    /// Gives it.
     mutating func remove(_ identity: BlockIdentity, where condition: (IndexEntry) -> Bool) -> IndexEntry? {
         guard let slot = slot(of: identity) else { return nil }
         let number = number(in: slots[slot])
@@ -79,7 +86,9 @@ struct IndexShard {
         return entry
     }
 
-    /// Changes the entry of `identity`. Gives it as it is then.
+    /// Changes the entry of `identity`.
+    ///
+    /// Gives it as it is then.
     mutating func update(_ identity: BlockIdentity, _ change: (inout IndexEntry) -> Void) -> IndexEntry? {
         guard let slot = slot(of: identity) else { return nil }
         let number = number(in: slots[slot])

@@ -7,8 +7,9 @@ enum LZ4Codec {
     static let plain: UInt8 = 0
     static let coded: UInt8 = 1
 
-    /// Codes `piece` into `output`, which has room for it and 64 bytes more. Never fails: what does not shrink is
-    /// stored as it is.
+    /// Codes `piece` into `output`, which has room for it and 64 bytes more.
+    ///
+    /// Never fails: what does not shrink is stored as it is.
     static func encode(_ piece: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) -> Int {
         let body = unsafe UnsafeMutableRawBufferPointer(rebasing: output[1...])
         if let count = unsafe compress(piece, into: body) {

@@ -2,7 +2,9 @@ package import Blocks
 
 /// The one place where codecs meet: a further codec gets a case here and in `CodecProbe`.
 extension PayloadCodec {
-    /// Codes one piece into `scratch.coded`. Gives the bytes used there; `nil` where the piece is stored as it is.
+    /// Codes one piece into `scratch.coded`.
+    ///
+    /// Gives the bytes used there; `nil` where the piece is stored as it is.
     package func encode(_ piece: UnsafeRawBufferPointer, scratch: CodecScratch) -> Int? {
         switch self {
         case .raw: nil
@@ -11,7 +13,9 @@ extension PayloadCodec {
         }
     }
 
-    /// Decodes one piece; fills `piece` exactly. Safe for any bytes; `false` when they are not this codec's.
+    /// Decodes one piece; fills `piece` exactly.
+    ///
+    /// Safe for any bytes; `false` when they are not this codec's.
     package func decode(
         _ stored: UnsafeRawBufferPointer,
         into piece: UnsafeMutableRawBufferPointer,

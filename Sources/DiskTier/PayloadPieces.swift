@@ -1,7 +1,8 @@
-/// How a payload is cut: pieces of at most 2 MiB, near equal, each stored under a key of its own and coded by itself.
+/// How a payload is cut: pieces of at most 2 MiB, near equal, each stored under a key of its own and coded by
+/// itself.
 ///
-/// Near equal, because a tiny last piece would share a table block with the next block's first piece, and reading it
-/// would read both.
+/// Near equal, because a tiny last piece would share a table block with the next block's first piece, and
+/// reading it would read both.
 package struct PayloadPieces: RandomAccessCollection, Sendable {
     /// Most bytes of one piece, before coding.
     package static let pieceByteCountMax = 2 << 20

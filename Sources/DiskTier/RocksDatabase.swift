@@ -25,9 +25,7 @@ final class RocksDatabase: @unchecked Sendable {
         let (pointer, handles) = try unsafe openPointers(path: path, options: options, names: names)
         // The default family is there in every database; it stays empty.
         guard let index = names.firstIndex(of: "default") else {
-            for index in unsafe handles.indices {
-                unsafe rocksdb_column_family_handle_destroy(handles[index])
-            }
+            unsafe handles.forEach { unsafe rocksdb_column_family_handle_destroy($0) }
             unsafe rocksdb_close(pointer)
             throw CacheError(.storageFailure, "opening the database: no default column family")
         }
@@ -89,9 +87,7 @@ final class RocksDatabase: @unchecked Sendable {
 
     /// An iterator over a family, not yet positioned.
     ///
-    /// - Parameters:
-    ///   - upperBound: the first key that it must not reach, when given.
-    ///   - readAheadByteCount: 0 leaves it to RocksDB.
+    /// It does not reach `upperBound`; RocksDB chooses how far to read ahead when that is 0.
     func iterator(
         over family: RocksFamily,
         upperBound: RecordKey? = nil,
@@ -177,9 +173,7 @@ final class RocksDatabase: @unchecked Sendable {
     ) throws(CacheError) -> (OpaquePointer, [OpaquePointer]) {
         var handles = unsafe [OpaquePointer?](repeating: nil, count: names.count)
         let cNames = unsafe names.map { unsafe UnsafePointer(strdup($0)) }
-        defer {
-            for index in unsafe cNames.indices { unsafe free(UnsafeMutablePointer(mutating: cNames[index])) }
-        }
+        defer { unsafe cNames.forEach { unsafe free(UnsafeMutablePointer(mutating: $0)) } }
         let familyOptions = unsafe [OpaquePointer?](repeating: options.pointer, count: names.count)
         let pointer = try unsafe withRocksError("opening the database") { error in
             unsafe rocksdb_open_column_families(
@@ -200,8 +194,10 @@ final class RocksDatabase: @unchecked Sendable {
     }
 }
 
-/// A segment's column family. When the last reference goes, the handle goes to the graveyard, which unlinks the
-/// files if the family was dropped.
+/// A segment's column family.
+///
+/// When the last reference goes, the handle goes to the graveyard, which unlinks the files if the family was
+/// dropped.
 @safe
 final class RocksFamily: @unchecked Sendable {
     // SAFETY: comes from RocksDB, belongs to this object, is handed over once by deinit.

@@ -1,9 +1,10 @@
 import Blocks
 import CRocksDB
 
-/// Runs one call of RocksDB's C interface and turns its error string into a `.storageFailure`; frees the string.
+/// Runs one call of RocksDB's C interface and turns its error string into a `.storageFailure`; frees the
+/// string.
 ///
-/// - Parameter doing: what was tried, for a person: "opening the database".
+/// `doing` says what was tried, for a person: "opening the database".
 func withRocksError<Result>(
     _ doing: @autoclosure () -> String,
     _ call: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> Result

@@ -5,7 +5,8 @@ import Synchronization
 final class Segment: Sendable {
     /// Damaged blocks after which a segment is given up.
     static let damagedBlockCountMax = 16
-    /// What a table costs at least when a segment is filled: tiny units must not make a segment of ten thousand tables.
+    /// What a table costs at least when a segment is filled: tiny units must not make a segment of ten
+    /// thousand tables.
     static let tableCostMin = 64 << 10
 
     /// Mean bytes of a table below which a segment of many counts as scattered.
@@ -32,7 +33,7 @@ final class Segment: Sendable {
     let family: RocksFamily
     private let contents: Mutex<Contents>
 
-    /// - Parameter units: what the manifest says is there, ascending.
+    /// Takes over a family with the units that the manifest says are there, ascending.
     init(number: UInt32, family: RocksFamily, units: [Unit] = []) {
         self.number = number
         self.family = family

@@ -37,9 +37,11 @@ enum StoredBlock {
         return outcome
     }
 
-    /// Lends header and stored pieces of a block; verifies identity, key (when given) and lengths, not the checksum.
+    /// Lends header and stored pieces of a block; verifies identity, key (when given) and lengths, not the
+    /// checksum.
     ///
-    /// Header and first piece lie in one table block: an iterator reads it once. The other pieces are read by key.
+    /// Header and first piece lie in one table block: an iterator reads it once. The other pieces are read by
+    /// key.
     static func forEachPiece(
         of entry: IndexEntry,
         key: RawSpan?,

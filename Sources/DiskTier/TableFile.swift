@@ -4,7 +4,8 @@ import Glibc
 
 /// One sorted table being written to a temporary file; what is not ingested is removed by deinit.
 ///
-/// After an error nothing more may be written: the library, built with assertions, ends the process otherwise.
+/// After an error nothing more may be written: the library, built with assertions, ends the process
+/// otherwise.
 @safe
 final class TableFile {
     let path: String
@@ -48,7 +49,9 @@ final class TableFile {
         }
     }
 
-    /// Completes and syncs the file. Gives its bytes.
+    /// Completes and syncs the file.
+    ///
+    /// Gives its bytes.
     func finish() throws(CacheError) -> Int {
         try unsafe guarded("finishing \(path)") { error in unsafe rocksdb_sstfilewriter_finish(pointer, error)
         }

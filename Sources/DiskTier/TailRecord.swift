@@ -1,9 +1,11 @@
 package import Blocks
 
-/// One metadata record at the tail of a unit. Units are replayed in order at start; nothing else says what is where.
+/// One metadata record at the tail of a unit.
 ///
-/// The first byte is the kind. A block record is the kind, the block's number in its unit (4 bytes), its header (128)
-/// and its key. The others are the kind, their fields and an XXH3 over both; all little endian.
+/// Units are replayed in order at start; nothing else says what is where.
+///
+/// The first byte is the kind. A block record is the kind, the block's number in its unit (4 bytes), its
+/// header (128) and its key. The others are the kind, their fields and an XXH3 over both; all little endian.
 package enum TailRecord: Hashable, Sendable {
     /// A block of this unit: its number, header and key.
     case block(number: UInt32, header: BlockHeader, key: [UInt8])
@@ -74,7 +76,9 @@ package enum TailRecord: Hashable, Sendable {
         return (number, header)
     }
 
-    /// The record's bytes. The key of a block must have its header's length.
+    /// The record's bytes.
+    ///
+    /// The key of a block must have its header's length.
     package func encoded() -> [UInt8] {
         var fields = FieldWriter()
         switch self {

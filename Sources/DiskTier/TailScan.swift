@@ -13,15 +13,15 @@ struct TailScan {
         self.prefix = prefix
         self.cursor = cursor
         wantedCount = max(1, count)
-        lookedAtCount =
-            wantedCount.multipliedReportingOverflow(by: 16).partialValue.magnitude > 1_024
-            ? max(1_024, min(wantedCount, 1 << 40) * 16) : 1_024
+        lookedAtCount = max(1_024, min(wantedCount, 1 << 20) * 16)
     }
 
     /// The unit to go on with.
     var unit: UInt32 { UInt32(truncatingIfNeeded: cursor >> 32) }
 
-    /// Visits the blocks of one unit; whether the walk should be left. `take` says whether a block counted.
+    /// Visits the blocks of one unit; whether the walk should be left.
+    ///
+    /// `take` says whether a block counted.
     mutating func visit(
         _ unit: Segment.Unit,
         of family: RocksFamily,

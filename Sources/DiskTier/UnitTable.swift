@@ -37,7 +37,9 @@ final class UnitTable {
         Int(entry.storedByteCount) + 2 * (BlockHeader.byteCount + Limits.keyByteCountMax) + 128
     }
 
-    /// Writes header and key of a block. Its pieces must follow.
+    /// Writes header and key of a block.
+    ///
+    /// Its pieces must follow.
     func begin(_ block: UInt32, header: BlockHeader, key: RawSpan) throws(CacheError) {
         let record = TailRecord.encodedBlock(number: block, header: header, key: key)
         // The record at the head of the pieces is the same without its first bytes.
@@ -64,8 +66,9 @@ final class UnitTable {
         try unsafe put(key, bytes)
     }
 
-    /// Writes the tail and completes the file. Gives its bytes and the number of the last tail record; `nil` when
-    /// there is nothing to keep.
+    /// Writes the tail and completes the file.
+    ///
+    /// Gives its bytes and the number of the last tail record; `nil` when there is nothing to keep.
     func finish(_ snapshot: WriteState.Snapshot) throws(CacheError) -> (byteCount: Int, lastRecord: UInt32)? {
         let tail = tail
         var recordNumber: UInt32 = 0

@@ -3,8 +3,9 @@ import Synchronization
 
 /// One unit being written; used by one thread, ended by `finish` or `cancel`.
 ///
-/// Room is made before anything is written. A block for which the unit has no room left makes the writer finish what
-/// it has and go on with a further table: what was appended before is durable a little earlier then.
+/// Room is made before anything is written. A block for which the unit has no room left makes the writer
+/// finish what it has and go on with a further table: what was appended before is durable a little earlier
+/// then.
 package final class UnitWriter {
     private let tier: DiskTier
     private let scratch = CodecScratch()
@@ -28,9 +29,9 @@ package final class UnitWriter {
 
     /// Codes and writes one block; it stays invisible until `finish`.
     ///
-    /// `header` describes the payload as the client gave it; the writer chooses the codec. Throws `.limitExceeded`
-    /// for a payload above the tier's `payloadByteCountMax`, which leaves the unit usable, and `.storageFailure`,
-    /// after which only `cancel` is left.
+    /// `header` describes the payload as the client gave it; the writer chooses the codec. Throws
+    /// `.limitExceeded` for a payload above the tier's `payloadByteCountMax`, which leaves the unit usable,
+    /// and `.storageFailure`, after which only `cancel` is left.
     package func append(
         header: BlockHeader,
         key: RawSpan,
@@ -84,7 +85,8 @@ package final class UnitWriter {
 
     /// Makes the unit durable and visible: when this returns, its blocks survive a crash and can be read.
     ///
-    /// Carries the tombstones and attribute changes that wait, too; does nothing when there is nothing to write.
+    /// Carries the tombstones and attribute changes that wait, too; does nothing when there is nothing to
+    /// write.
     package func finish() throws(CacheError) {
         guard !isOver else { throw CacheError(.storageFailure, "the unit is over") }
         do throws(CacheError) {

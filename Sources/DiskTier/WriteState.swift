@@ -1,6 +1,7 @@
 import Blocks
 
-/// What is known beyond the index: blocks of the unit being written, and changes that the next unit's tail records.
+/// What is known beyond the index: blocks of the unit being written, and changes that the next unit's tail
+/// records.
 ///
 /// A pure value; the tier guards it with one lock, which is taken before a shard's.
 struct WriteState {
@@ -9,7 +10,8 @@ struct WriteState {
     private var tombstones: [BlockIdentity: BlockLocation] = [:]
     private var clears: [KeyPrefix: BlockLocation] = [:]
     private var attributes: [BlockIdentity: Attributes] = [:]
-    /// What the last unit's tail hid, repeated once in the next tail, so that one damaged tail brings nothing back.
+    /// What the last unit's tail hid, repeated once in the next tail, so that one damaged tail brings nothing
+    /// back.
     private var echoes: [TailRecord] = []
     /// The number of the table being written, or of the next one.
     private(set) var unit: UInt32
@@ -47,7 +49,9 @@ struct WriteState {
 
     // MARK: Changes
 
-    /// Hides a block from now on. Whether there was one, in the index as `isIndexed` says or in the open table.
+    /// Hides a block from now on.
+    ///
+    /// Whether there was one, in the index as `isIndexed` says or in the open table.
     mutating func invalidate(_ identity: BlockIdentity, isIndexed: Bool) -> Bool {
         let isOpen = openBlocks.removeValue(forKey: identity) != nil
         guard isIndexed || isOpen else { return false }
@@ -62,7 +66,9 @@ struct WriteState {
         tombstones[identity] = max(tombstones[identity] ?? bound, bound)
     }
 
-    /// Hides a namespace from now on. Gives how many blocks of the open table that concerns.
+    /// Hides a namespace from now on.
+    ///
+    /// Gives how many blocks of the open table that concerns.
     mutating func clear(_ prefix: KeyPrefix) -> (hidden: Int, bound: BlockLocation) {
         let bound = bound
         clears[prefix] = bound
@@ -105,7 +111,9 @@ struct WriteState {
 
     // MARK: The table being written
 
-    /// Opens a table. Gives its number.
+    /// Opens a table.
+    ///
+    /// Gives its number.
     mutating func open() -> UInt32 {
         isOpen = true
         nextBlock = 0
@@ -165,7 +173,9 @@ struct WriteState {
         advance()
     }
 
-    /// The table is given up. Its number is not used again: bounds may name it.
+    /// The table is given up.
+    ///
+    /// Its number is not used again: bounds may name it.
     mutating func abandon(indexedLocation: (BlockIdentity) -> BlockLocation?) {
         for identity in openBlocks.keys where attributes[identity]?.location.unit == unit {
             // The change was for the copy that is given up; the older one, if any, has it in the index.

@@ -6,7 +6,9 @@ import Testing
 
 @Suite("Disk damage")
 struct DiskDamageTests {
-    /// Rounds of damage; `LARDER_SOAK=1000` makes a soak of it. The seed is printed and can be given.
+    /// Rounds of damage; `LARDER_SOAK=1000` makes a soak of it.
+    ///
+    /// The seed is printed and can be given.
     static let rounds = ProcessInfo.processInfo.environment["LARDER_SOAK"].flatMap(Int.init) ?? 100
     static let seed =
         ProcessInfo.processInfo.environment["LARDER_SEED"].flatMap(UInt64.init)
@@ -180,7 +182,9 @@ struct DiskDamageTests {
         return blocks + [newer]
     }
 
-    /// Flips a bit, or cuts the end off, of one file. Says what it did.
+    /// Flips a bit, or cuts the end off, of one file.
+    ///
+    /// Says what it did.
     private func damage(_ directory: String, _ random: inout SeededRandom) throws -> String {
         let files = try FileManager.default.subpathsOfDirectory(atPath: directory).sorted().filter { path in
             let attributes = try? FileManager.default.attributesOfItem(atPath: directory + "/" + path)

@@ -233,7 +233,8 @@ struct TwoTierTests {
         // The queue may still be full of blocks that the clear took back.
         var durability: DurabilityTicket?
         try await eventually {
-            durability = try store.put(space, 1, content(1, byteCount: 1 << 20)) { $0.isDurable = true }.durability
+            durability = try store.put(space, 1, content(1, byteCount: 1 << 20)) { $0.isDurable = true }
+                .durability
             return durability != nil
         }
         #expect(await store.durable(try #require(durability)) == nil)
