@@ -41,11 +41,13 @@ final class Shard: Sendable {
     }
 
     /// Counts a hold on the visible, unexpired block of this identity.
-    func retain(_ identity: BlockIdentity) -> (handle: BlockHandle, byteCount: Int)? {
+    func retain(_ identity: BlockIdentity) -> (handle: BlockHandle, byteCount: Int, tokenCount: UInt32)? {
         state.withLock { state in
             guard let entry = readable(identity, in: state) else { return nil }
             state.retain(entry)
-            return (handle(of: entry, in: state), state.entries[entry].byteCount)
+            return (
+                handle(of: entry, in: state), state.entries[entry].byteCount, state.entries[entry].attributes.tokenCount
+            )
         }
     }
 

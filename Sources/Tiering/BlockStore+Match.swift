@@ -25,7 +25,9 @@ extension BlockStore {
         var walk = MatchWalk(leases: leaseNanoseconds > 0, budget: leaseBudget())
         walk.tiers.reserveCapacity(keys.count)
         for index in 0..<keys.count {
-            guard step(&walk, space.identity(of: keys[index])) else { break }
+            let identity = space.identity(of: keys[index])
+            guard step(&walk, identity) else { break }
+            walk.last = identity
         }
         if walk.isShortened { counters.leasesRefused.add() }
         walk.touched.reverse()
@@ -104,7 +106,7 @@ extension BlockStore {
     /// Adds one key to the match; false ends it.
     private func step(_ walk: inout MatchWalk, _ identity: BlockIdentity) -> Bool {
         guard walk.leases else { return look(&walk, identity) }
-        if let (handle, byteCount) = memory.retain(identity) {
+        if let (handle, byteCount, tokenCount) = memory.retain(identity) {
             guard walk.holdings.memoryByteCount + byteCount <= walk.budget.memoryByteCount else {
                 memory.release(handle)
                 walk.isShortened = true
@@ -114,6 +116,7 @@ extension BlockStore {
             walk.holdings.memoryByteCount += byteCount
             walk.touched.append(handle)
             walk.tiers.append(.memory)
+            walk.tokenCount += Int(tokenCount)
             return true
         }
         guard let disk, let byteCount = disk.retain(identity) else { return false }
@@ -125,15 +128,18 @@ extension BlockStore {
         walk.holdings.diskIdentities.append(identity)
         walk.holdings.diskByteCount += byteCount
         walk.tiers.append(.disk)
+        walk.tokenCount += Int(disk.summary(identity)?.attributes.tokenCount ?? 0)
         return true
     }
 
     private func look(_ walk: inout MatchWalk, _ identity: BlockIdentity) -> Bool {
-        if let handle = memory.handle(identity), memory.summary(identity) != nil {
+        if let summary = memory.summary(identity), let handle = memory.handle(identity) {
             walk.touched.append(handle)
             walk.tiers.append(.memory)
-        } else if disk?.summary(identity) != nil {
+            walk.tokenCount += Int(summary.attributes.tokenCount)
+        } else if let summary = disk?.summary(identity) {
             walk.tiers.append(.disk)
+            walk.tokenCount += Int(summary.attributes.tokenCount)
         } else {
             return false
         }
@@ -141,27 +147,16 @@ extension BlockStore {
     }
 
     private func count(_ walk: MatchWalk, in space: KeySpace, keys: KeyBatch) {
-        var tokenCount = 0
-        for (index, tier) in walk.tiers.enumerated() {
-            let identity = space.identity(of: keys[index])
-            let summary = tier == .memory ? memory.summary(identity) : disk?.summary(identity)
-            tokenCount += Int(summary?.attributes.tokenCount ?? 0)
-        }
         let inMemory = walk.tiers.count { $0 == .memory }
         counters.matchedMemoryBlocks.add(inMemory)
         counters.matchedDiskBlocks.add(walk.tiers.count - inMemory)
-        counters.matchedTokens.add(tokenCount)
+        counters.matchedTokens.add(walk.tokenCount)
         space.counters.matchQueries.add()
         space.counters.queriedBlocks.add(keys.count)
         space.counters.matchedBlocks.add(walk.tiers.count)
-        space.counters.matchedTokens.add(tokenCount)
-        if let last = walk.tiers.indices.last {
-            hotPrefixes.record(
-                last: space.identity(of: keys[last]),
-                keys: keys,
-                matched: last + 1,
-                tokenCount: tokenCount
-            )
+        space.counters.matchedTokens.add(walk.tokenCount)
+        if let last = walk.last, !walk.tiers.isEmpty {
+            hotPrefixes.record(last: last, keys: keys, matched: walk.tiers.count, tokenCount: walk.tokenCount)
         }
     }
 
@@ -188,5 +183,7 @@ private struct MatchWalk {
     var tiers: [Tier] = []
     var touched: [BlockHandle] = []
     var holdings = LeaseTable.Holdings()
+    var tokenCount = 0
+    var last: BlockIdentity?
     var isShortened = false
 }
