@@ -34,7 +34,9 @@ extension MemoryTier {
     /// Counts a hold on the block, as a lease without an object; `nil` when absent or expired.
     ///
     /// Returns the handle for the one `release` that must follow, and the bytes of the block's extent.
-    package func retain(_ identity: BlockIdentity) -> (handle: BlockHandle, byteCount: Int, tokenCount: UInt32)? {
+    package func retain(_ identity: BlockIdentity) -> (
+        handle: BlockHandle, byteCount: Int, tokenCount: UInt32
+    )? {
         shard(of: identity).retain(identity)
     }
 

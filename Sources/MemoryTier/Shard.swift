@@ -46,7 +46,8 @@ final class Shard: Sendable {
             guard let entry = readable(identity, in: state) else { return nil }
             state.retain(entry)
             return (
-                handle(of: entry, in: state), state.entries[entry].byteCount, state.entries[entry].attributes.tokenCount
+                handle(of: entry, in: state), state.entries[entry].byteCount,
+                state.entries[entry].attributes.tokenCount
             )
         }
     }
