@@ -133,7 +133,13 @@ final class RunningNode: Sendable {
         let opened = await Blocking.run { () -> Result<BlockStore, CacheError> in
             do throws(CacheError) {
                 let directory = configuration.dataDirectory
-                let secret = try directory.map(SecretFile.open(in:)) ?? .random()
+                let secretFile = try directory.map(SecretFile.init(in:))
+                if let path = secretFile?.setAsidePath {
+                    logger.error(
+                        "the node's secret was damaged: it was set aside, and no block on disk can be found any more",
+                        metadata: ["path": "\(path)"]
+                    )
+                }
                 var disk: DiskTierConfiguration?
                 if let directory, configuration.diskByteCount > 0 {
                     disk = DiskTierConfiguration(
@@ -152,7 +158,7 @@ final class RunningNode: Sendable {
                             prefaults: configuration.prefaults
                         ),
                         disk: disk,
-                        secret: secret,
+                        secret: secretFile?.secret ?? .random(),
                         directory: directory,
                         configuration: storeConfiguration,
                         clock: clock
@@ -187,6 +193,7 @@ final class RunningNode: Sendable {
                 metadata: [
                     "missing_units": "\(report.missingDurableUnits)",
                     "damaged_units": "\(report.damagedUnits)",
+                    "distrusted_blocks": "\(report.distrustedBlocks)",
                 ]
             )
         }

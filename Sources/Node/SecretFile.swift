@@ -2,21 +2,53 @@ internal import Blocks
 internal import Glibc
 
 /// The node's secret in its data directory: made once, readable by its owner only, never logged.
-enum SecretFile {
+///
+/// The file is the secret and its checksum, so that a damaged one is known as such: another secret finds none of the
+/// blocks that are on disk.
+struct SecretFile {
+    /// The secret to use.
+    let secret: NodeSecret
+    /// Where a damaged file was moved when there was one; the secret is a new one then.
+    let setAsidePath: String?
+
     private static let name = "secret"
 
     /// Reads the secret of a data directory, or makes one. Creates the directory with mode 0700.
-    static func open(in directory: String) throws(CacheError) -> NodeSecret {
+    init(in directory: String) throws(CacheError) {
         guard unsafe mkdir(directory, 0o700) == 0 || errno == EEXIST else {
-            throw failure("mkdir", directory)
+            throw Self.failure("mkdir", directory)
         }
-        let path = "\(directory)/\(name)"
-        if let bytes = try read(path) { return try NodeSecret(bytes: bytes) }
-        let secret = NodeSecret.random()
-        try write(secret.bytes, to: path, in: directory)
-        return secret
+        let path = "\(directory)/\(Self.name)"
+        var setAsidePath: String?
+        if let bytes = try Self.read(path) {
+            if let secret = Self.decode(bytes) {
+                self.secret = secret
+                self.setAsidePath = nil
+                return
+            }
+            let aside = "\(path)-damaged"
+            guard unsafe rename(path, aside) == 0 else { throw Self.failure("rename", path) }
+            setAsidePath = aside
+        }
+        secret = NodeSecret.random()
+        self.setAsidePath = setAsidePath
+        try Self.write(secret.bytes + Self.checksum(secret.bytes), to: path, in: directory)
     }
 
+    private static func decode(_ bytes: [UInt8]) -> NodeSecret? {
+        let secret = Array(bytes.prefix(NodeSecret.byteCount))
+        guard bytes == secret + checksum(secret) else { return nil }
+        return try? NodeSecret(bytes: secret)
+    }
+
+    /// Eight bytes, the lowest first.
+    private static func checksum(_ bytes: [UInt8]) -> [UInt8] {
+        // SAFETY: the bytes are read during the call only.
+        let value = unsafe bytes.withUnsafeBytes { unsafe PayloadChecksum.of($0) }
+        return (0..<8).map { UInt8(truncatingIfNeeded: value >> (8 * UInt64($0))) }
+    }
+
+    /// The file's bytes, or those of its beginning when it is longer than a secret's; `nil` when there is none.
     private static func read(_ path: String) throws(CacheError) -> [UInt8]? {
         let descriptor = unsafe Glibc.open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
@@ -24,16 +56,11 @@ enum SecretFile {
             return nil
         }
         defer { close(descriptor) }
-        var bytes = [UInt8](repeating: 0, count: NodeSecret.byteCount + 1)
+        var bytes = [UInt8](repeating: 0, count: NodeSecret.byteCount + 9)
         let count = unsafe bytes.withUnsafeMutableBytes {
             unsafe Glibc.read(descriptor, $0.baseAddress, $0.count)
         }
-        guard count == NodeSecret.byteCount else {
-            throw CacheError(
-                .storageFailure,
-                "\(path) is not a node's secret; restore it, or remove it and lose the blocks on disk"
-            )
-        }
+        guard count >= 0 else { throw failure("read", path) }
         return Array(bytes.prefix(count))
     }
 

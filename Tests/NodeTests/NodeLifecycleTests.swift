@@ -68,6 +68,31 @@ struct NodeLifecycleTests {
         }
     }
 
+    @Test("starts with another secret when its own is damaged", arguments: [0, 31, 39])
+    func damagedSecret(byte: Int) async throws {
+        let directory = try TemporaryDirectory()
+        let path = "\(directory.path)/data/secret"
+        func change(_ configuration: inout NodeConfiguration, _: String) {
+            configuration.dataDirectory = "\(directory.path)/data"
+            configuration.diskByteCount = 256 << 20
+        }
+        try await TestNode.with(change) { node in
+            #expect(try node.connect().ask("SET", "k", "v") == "+OK\r\n")
+        }
+        var bytes = try Data(contentsOf: URL(filePath: path))
+        bytes[byte] ^= 4
+        try bytes.write(to: URL(filePath: path))
+        for value in ["new", "newer"] {
+            try await TestNode.with(change) { node in
+                let client = try node.connect()
+                #expect(try client.ask("GET", "k") == (value == "new" ? "$-1\r\n" : "$3\r\n"))
+                if value == "newer" { #expect(try client.receiveLine() == "new\r\n") }
+                #expect(try client.ask("SET", "k", value) == "+OK\r\n")
+            }
+        }
+        #expect(try Data(contentsOf: URL(filePath: "\(path)-damaged")) == bytes)
+    }
+
     @Test("starts only once")
     func once() async throws {
         try await TestNode.with { node in

@@ -78,7 +78,8 @@ private func examine(_ arguments: RequestArguments) {
 /// libFuzzer's entry.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
-    let bytes = Array(unsafe UnsafeBufferPointer(start: start, count: count))
+    // SAFETY: libFuzzer's input is readable during the call.
+    let bytes = unsafe Array(UnsafeBufferPointer(start: start, count: count))
     guard let seed = bytes.first else { return 0 }
     let isAuthenticated = seed & 1 == 0
     let input = bytes.dropFirst()
