@@ -6,19 +6,12 @@ import PackageDescription
 let house: [SwiftSetting] = [
     .swiftLanguageMode(.v6), .strictMemorySafety(), .treatAllWarnings(as: .error),
     .enableUpcomingFeature("ExistentialAny"), .enableUpcomingFeature("InternalImportsByDefault"),
-    .enableUpcomingFeature("MemberImportVisibility"), .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
     .enableUpcomingFeature("InferIsolatedConformances"), .enableUpcomingFeature("ImmutableWeakCaptures"),
     .enableExperimentalFeature("Lifetimes"),
 ]
 
-// DEVELOPMENT SCAFFOLD: rooms that are not built yet are left out. Goes before the first landing.
-let root = URL(filePath: #filePath).deletingLastPathComponent().path
-func isThere(_ name: String) -> Bool {
-    FileManager.default.fileExists(atPath: "\(root)/Sources/\(name)") || FileManager.default.fileExists(atPath: "\(root)/Tests/\(name)")
-}
-func rooms(_ names: String...) -> [Target.Dependency] {
-    names.filter(isThere).map { .target(name: $0) }
-}
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "swift-crypto")
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
@@ -33,32 +26,35 @@ let targets: [Target] = [
     .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
     .target(name: "CPosix"),
     .target(name: "CEngineKernels"),
-    .target(name: "Blocks", dependencies: rooms("CXXHash") + [crypto], swiftSettings: house),
+    .target(name: "Blocks", dependencies: ["CXXHash", crypto], swiftSettings: house),
     // Floor 1: pure.
-    .target(name: "Eviction", dependencies: rooms("Blocks"), swiftSettings: house),
-    .target(name: "RESP", dependencies: rooms("Blocks") + [nioCore], swiftSettings: house),
+    .target(name: "Eviction", dependencies: ["Blocks"], swiftSettings: house),
+    .target(name: "RESP", dependencies: ["Blocks", nioCore], swiftSettings: house),
     // Floor 2: the tiers.
-    .target(name: "MemoryTier", dependencies: rooms("Blocks", "Eviction", "CPosix"), swiftSettings: house),
-    .target(name: "DiskTier", dependencies: rooms("Blocks", "CRocksDB", "CLZ4", "CPosix"), swiftSettings: house),
+    .target(name: "MemoryTier", dependencies: ["Blocks", "Eviction", "CPosix"], swiftSettings: house),
+    .target(name: "DiskTier", dependencies: ["Blocks", "CRocksDB", "CLZ4", "CPosix"], swiftSettings: house),
     // Floor 3: the one door.
-    .target(name: "Tiering", dependencies: rooms("Blocks", "MemoryTier", "DiskTier"), swiftSettings: house),
+    .target(name: "Tiering", dependencies: ["Blocks", "MemoryTier", "DiskTier"], swiftSettings: house),
     // Floor 4: listeners and the composition root; the client; the reference engine.
     .target(
         name: "Node",
-        dependencies: rooms("Blocks", "RESP", "MemoryTier", "DiskTier", "Tiering", "CPosix")
-            + [nioCore, nioPosix, logging, crypto, cryptoExtras],
+        dependencies: [
+            "Blocks", "RESP", "MemoryTier", "DiskTier", "Tiering", "CPosix", nioCore, nioPosix, logging,
+            crypto, cryptoExtras,
+        ],
         swiftSettings: house
     ),
     .target(
         name: "LarderClient",
-        dependencies: rooms("Blocks", "RESP") + [nioCore, nioPosix],
+        dependencies: ["Blocks", "RESP", nioCore, nioPosix],
         swiftSettings: house
     ),
-    .target(name: "Engine", dependencies: rooms("Blocks", "CEngineKernels") + [crypto], swiftSettings: house),
+    .target(name: "Engine", dependencies: ["Blocks", "CEngineKernels", crypto], swiftSettings: house),
     // Floor 5: the one executable.
     .executableTarget(
         name: "larder",
-        dependencies: rooms("Blocks", "RESP", "DiskTier", "Node", "LarderClient", "Engine", "CPosix") + [
+        dependencies: [
+            "Blocks", "RESP", "DiskTier", "Node", "LarderClient", "Engine", "CPosix",
             .product(name: "ArgumentParser", package: "swift-argument-parser"), logging,
             .product(name: "Yams", package: "Yams"),
             .product(name: "Histogram", package: "hdrhistogram-swift"),
@@ -67,33 +63,49 @@ let targets: [Target] = [
         swiftSettings: house
     ),
     // The test floor.
-    .target(name: "TestSupport", dependencies: rooms("Blocks"), path: "Tests/TestSupport", swiftSettings: house),
-    .testTarget(name: "BlocksTests", dependencies: rooms("Blocks", "TestSupport"), swiftSettings: house),
-    .testTarget(name: "EvictionTests", dependencies: rooms("Eviction", "TestSupport"), swiftSettings: house),
-    .testTarget(name: "RESPTests", dependencies: rooms("RESP", "TestSupport") + [nioCore], swiftSettings: house),
-    .testTarget(name: "MemoryTierTests", dependencies: rooms("MemoryTier", "TestSupport"), swiftSettings: house),
-    .testTarget(name: "DiskTierTests", dependencies: rooms("DiskTier", "TestSupport"), swiftSettings: house),
+    .target(name: "TestSupport", dependencies: ["Blocks"], path: "Tests/TestSupport", swiftSettings: house),
+    .testTarget(name: "BlocksTests", dependencies: ["Blocks", "TestSupport"], swiftSettings: house),
+    .testTarget(name: "EvictionTests", dependencies: ["Eviction", "TestSupport"], swiftSettings: house),
+    .testTarget(name: "RESPTests", dependencies: ["RESP", "TestSupport", nioCore], swiftSettings: house),
+    .testTarget(name: "MemoryTierTests", dependencies: ["MemoryTier", "TestSupport"], swiftSettings: house),
+    .testTarget(name: "DiskTierTests", dependencies: ["DiskTier", "TestSupport"], swiftSettings: house),
     .testTarget(
-        name: "TieringTests", dependencies: rooms("Tiering", "TestSupport"), swiftSettings: house
+        name: "TieringTests",
+        dependencies: ["Tiering", "Blocks", "MemoryTier", "DiskTier", "TestSupport"],
+        swiftSettings: house
     ),
     .testTarget(
         name: "NodeTests",
-        dependencies: rooms("Node", "Tiering", "TestSupport") + [nioCore, nioPosix, nioEmbedded],
+        dependencies: ["Node", "Tiering", "TestSupport", nioCore, nioPosix, nioEmbedded],
         swiftSettings: house
     ),
     .testTarget(
         name: "LarderClientTests",
-        dependencies: rooms("LarderClient", "Node", "TestSupport") + [nioCore, nioPosix],
+        dependencies: ["LarderClient", "Node", "TestSupport", nioCore, nioPosix],
         swiftSettings: house
     ),
     .testTarget(
         name: "EngineTests",
-        dependencies: rooms("Engine", "Blocks", "TestSupport"),
+        dependencies: ["Engine", "Blocks", "TestSupport"],
         exclude: ["Fixtures"],
         swiftSettings: house
     ),
-    .testTarget(name: "CommandLineTests", dependencies: rooms("larder", "TestSupport"), swiftSettings: house),
+    .testTarget(name: "CommandLineTests", dependencies: ["larder", "TestSupport"], swiftSettings: house),
 ]
+
+// Fuzzers are built only when asked for, with `swift build --sanitize=fuzzer`: they have no main of their own.
+let fuzzers: [Target] =
+    ProcessInfo.processInfo.environment["LARDER_FUZZ"] == nil
+    ? []
+    : [
+        .executableTarget(
+            name: "RESPFuzz",
+            dependencies: ["RESP", nioCore],
+            path: "Tests/Fuzz/RESPFuzz",
+            exclude: ["resp.dict"],
+            swiftSettings: house + [.unsafeFlags(["-parse-as-library"])]
+        )
+    ]
 
 let package = Package(
     name: "larder",
@@ -106,5 +118,5 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", exact: "0.2.0"),
     ],
-    targets: targets.filter { isThere($0.name) }
+    targets: targets + fuzzers
 )

@@ -63,16 +63,3 @@ drain_node() {
     node_pid=""
     ((status == 0)) || die "the node exited with status $status after SIGTERM"
 }
-
-# A Python with the given packages in a virtual environment that is kept: python_with NAME PACKAGE...
-# Sets python.
-python=python3
-python_with() {
-    local place="$root/.venv/$1"
-    shift
-    if [[ ! -x $place/bin/python ]]; then
-        python3 -m venv "$place" || die "no python3-venv: apt-get install python3-venv"
-        "$place/bin/pip" install --quiet --disable-pip-version-check "$@" || { rm -rf "$place"; die "pip install $* failed"; }
-    fi
-    python="$place/bin/python"
-}

@@ -13,7 +13,7 @@
 # Installs missing Debian packages and builds in release mode first. Data goes to a directory that is removed at the
 # end, or to --data, where it stays.
 set -euo pipefail
-# shellcheck source=lib.sh
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 data=""
@@ -97,7 +97,8 @@ expect() {
         failures=$((failures + 1))
     fi
 }
-times_sooner() { awk -v a="$(field A ttft_ms)" -v b="$(field "$1" ttft_ms)" 'BEGIN { printf "%.1f", b > 0 ? a / b : 0 }'; }
+times_sooner() { awk -v a="$(field A ttft_ms)" -v b="$(field "$1" ttft_ms)" 'BEGIN { printf "%.1f", (b > 0 ? a / b : 0) }'; }
+# shellcheck disable=SC2317  # called by expect
 at_least() { awk -v value="$1" -v least="$2" 'BEGIN { exit !(value >= least) }'; }
 
 whole=$((prefix_tokens / block_tokens * block_tokens))

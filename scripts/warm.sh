@@ -10,7 +10,7 @@
 #
 # Installs missing Debian packages and builds in release mode first.
 set -euo pipefail
-# shellcheck source=lib.sh
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 build_release
@@ -39,8 +39,8 @@ export LARDER_NODE=127.0.0.1:$node_port
 say "asking: the hot prompt four times, the cold one once"
 for name in hot cold hot hot hot; do ask "$name"; done
 
-# The worker's namespace: its model, number format and block size, as the worker describes them.
-namespace=$("$larder" worker --print-namespace)
+# What the worker's blocks are named by: its model, number format and block size.
+namespace=$("$larder" describe --output jsonl | sed 's/.*"ns":"\([0-9a-f]*\)".*/\1/')
 say "the hottest prefix, as 'larder stats --hot 1' sees it:"
 "$larder" stats --hot 1 --ns "$namespace"
 "$larder" stats --hot 1 --ns "$namespace" --output jsonl >"$work/hot.jsonl"

@@ -29,6 +29,13 @@ final class BlockIndex: Sendable {
         return old
     }
 
+    /// Adds or replaces, unless what is there is newer. Gives the older of the two, if there are two.
+    func insertIfNewer(_ entry: IndexEntry) -> IndexEntry? {
+        let older = cell(entry.identity).shard.withLock { $0.insert(entry, keepsNewer: true) }
+        if older == nil { total.add(1, ordering: .relaxed) }
+        return older
+    }
+
     /// Removes a block, when it lies at `location` if one is given. Gives what was there.
     @discardableResult
     func remove(_ identity: BlockIdentity, at location: BlockLocation? = nil) -> IndexEntry? {
@@ -94,7 +101,9 @@ final class BlockIndex: Sendable {
                     for number in (lower..<min(upper, max(lower, shard.count))).reversed() {
                         let entry = shard[number]
                         guard condition(entry) else { continue }
-                        if let entry = shard.remove(entry.identity, where: { _ in true }) { batch.append(entry) }
+                        if let entry = shard.remove(entry.identity, where: { _ in true }) {
+                            batch.append(entry)
+                        }
                     }
                     return batch
                 }

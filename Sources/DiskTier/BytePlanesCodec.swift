@@ -43,7 +43,8 @@ enum BytePlanesCodec {
     ) -> Bool {
         let elementCount = piece.count / 2
         let oddByteCount = piece.count % 2
-        guard stored.count >= headByteCount + oddByteCount, elementCount * 2 <= PayloadPieces.pieceByteCountMax
+        guard stored.count >= headByteCount + oddByteCount,
+            elementCount * 2 <= PayloadPieces.pieceByteCountMax
         else { return false }
         let highCount = unsafe UInt32(littleEndian: stored.loadUnaligned(fromByteOffset: 2, as: UInt32.self))
         let lowEnd = stored.count - oddByteCount
@@ -55,10 +56,14 @@ enum BytePlanesCodec {
         )
         guard
             unsafe LZ4Codec.expand(
-                UnsafeRawBufferPointer(rebasing: stored[headByteCount..<lowStart]), isCoded: stored[0], into: high
+                UnsafeRawBufferPointer(rebasing: stored[headByteCount..<lowStart]),
+                isCoded: stored[0],
+                into: high
             ),
             unsafe LZ4Codec.expand(
-                UnsafeRawBufferPointer(rebasing: stored[lowStart..<lowEnd]), isCoded: stored[1], into: low
+                UnsafeRawBufferPointer(rebasing: stored[lowStart..<lowEnd]),
+                isCoded: stored[1],
+                into: low
             )
         else { return false }
         unsafe join(high: high, low: low, elementCount: elementCount, into: piece)
@@ -77,11 +82,18 @@ enum BytePlanesCodec {
         if let source = piece.baseAddress, let high = high.baseAddress, let low = low.baseAddress {
             // SAFETY: both planes have elementCount bytes and the piece twice as many.
             for element in 0..<elementCount {
-                let word = unsafe source.loadUnaligned(fromByteOffset: element &* 2, as: UInt16.self).littleEndian
+                let word = unsafe source.loadUnaligned(fromByteOffset: element &* 2, as: UInt16.self)
+                    .littleEndian
                 unsafe high.storeBytes(
-                    of: UInt8(truncatingIfNeeded: word >> 8), toByteOffset: element, as: UInt8.self
+                    of: UInt8(truncatingIfNeeded: word >> 8),
+                    toByteOffset: element,
+                    as: UInt8.self
                 )
-                unsafe low.storeBytes(of: UInt8(truncatingIfNeeded: word), toByteOffset: element, as: UInt8.self)
+                unsafe low.storeBytes(
+                    of: UInt8(truncatingIfNeeded: word),
+                    toByteOffset: element,
+                    as: UInt8.self
+                )
             }
         }
         return (UnsafeRawBufferPointer(high), UnsafeRawBufferPointer(low))
@@ -93,7 +105,9 @@ enum BytePlanesCodec {
         elementCount: Int,
         into piece: UnsafeMutableRawBufferPointer
     ) {
-        guard let high = high.baseAddress, let low = low.baseAddress, let target = piece.baseAddress else { return }
+        guard let high = high.baseAddress, let low = low.baseAddress, let target = piece.baseAddress else {
+            return
+        }
         // SAFETY: as in split.
         for element in 0..<elementCount {
             let word =

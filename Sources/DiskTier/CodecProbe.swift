@@ -16,7 +16,9 @@ struct CodecProbe {
         // Shorter payloads have too little to win, and too little to sample.
         guard payload.count >= 256 else { return .raw }
         let sample = unsafe takeSample(of: payload)
-        return unsafe sample.withUnsafeBytes { unsafe choose(sample: $0, elementType: elementType, scratch: scratch) }
+        return unsafe sample.withUnsafeBytes {
+            unsafe choose(sample: $0, elementType: elementType, scratch: scratch)
+        }
     }
 
     private static func choose(
@@ -28,7 +30,9 @@ struct CodecProbe {
         var best = (codec: PayloadCodec.lz4, byteCount: plainCount)
         if elementType.byteCount == 2 {
             let planes = unsafe BytePlanesCodec.split(
-                sample, elementCount: sample.count / 2, into: scratch.planes
+                sample,
+                elementCount: sample.count / 2,
+                into: scratch.planes
             )
             let planesCount =
                 unsafe (LZ4Codec.compress(planes.high, into: scratch.coded) ?? planes.high.count)

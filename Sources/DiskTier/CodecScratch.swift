@@ -16,10 +16,14 @@ package final class CodecScratch: @unchecked Sendable {
     }
 
     /// Where a coded piece goes: room for a piece that did not shrink.
-    var coded: UnsafeMutableRawBufferPointer { unsafe Self.once(&codedBuffer, PayloadPieces.pieceByteCountMax + 64) }
+    var coded: UnsafeMutableRawBufferPointer {
+        unsafe Self.once(&codedBuffer, PayloadPieces.pieceByteCountMax + 64)
+    }
 
     /// Two byte planes of a piece, one after the other.
-    var planes: UnsafeMutableRawBufferPointer { unsafe Self.once(&planesBuffer, PayloadPieces.pieceByteCountMax) }
+    var planes: UnsafeMutableRawBufferPointer {
+        unsafe Self.once(&planesBuffer, PayloadPieces.pieceByteCountMax)
+    }
 
     private static func once(
         _ buffer: inout UnsafeMutableRawBufferPointer?,

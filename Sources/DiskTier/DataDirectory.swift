@@ -97,7 +97,9 @@ struct DataDirectory {
     /// Makes a rename or a new file in `path` durable.
     static func sync(_ path: String) throws(CacheError) {
         let descriptor = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw CacheError(.storageFailure, "cannot open \(path): \(SystemError())") }
+        guard descriptor >= 0 else {
+            throw CacheError(.storageFailure, "cannot open \(path): \(SystemError())")
+        }
         defer { close(descriptor) }
         guard fsync(descriptor) == 0 else {
             throw CacheError(.storageFailure, "cannot sync \(path): \(SystemError())")
@@ -116,7 +118,9 @@ struct DataDirectory {
 
     private static func write(_ text: String, to path: String) throws(CacheError) {
         let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw CacheError(.storageFailure, "cannot make \(path): \(SystemError())") }
+        guard descriptor >= 0 else {
+            throw CacheError(.storageFailure, "cannot make \(path): \(SystemError())")
+        }
         defer { close(descriptor) }
         let bytes = Array(text.utf8)
         // SAFETY: write reads exactly the array's bytes.

@@ -4,15 +4,21 @@ import Synchronization
 extension DiskTier {
     /// Writes the pinned, leased and hot blocks of a segment into a unit of their own; hot ones up to an eighth of it.
     ///
-    /// - Parameter writesPending: whether tombstones that wait must be durable when this returns.
+    /// - Parameters:
+    ///   - carriesAll: whether every block is to be written again.
+    ///   - isOldest: whether no segment is older; else what the segment hides must be said again, and be durable when
+    ///     this returns: a block that is left behind goes on hiding its older versions.
     func carry(
         from segment: Segment,
         units: ClosedRange<UInt32>,
-        writesPending: Bool
+        carriesAll: Bool,
+        isOldest: Bool
     ) throws(CacheError) {
-        var carried = chooseCarried(units, hotByteCountMax: segment.byteCount / 8)
-        let isNeeded = writesPending && writeState.withLock { $0.pendingRecordCount } > 0
-        guard isNeeded || !carried.isEmpty else { return }
+        var (carried, left) = choose(
+            units,
+            hotByteCountMax: segment.byteCount / 8,
+            carriesAll: carriesAll
+        )
         // The budget's tolerance is for this: what does not fit even so goes, hot blocks before others.
         let free = configuration.byteCountMax / 20 * 21 - heldByteCount - UnitTable.overheadByteCount
         var room = 0
@@ -20,7 +26,14 @@ extension DiskTier {
             room += UnitTable.cost(ofStored: entry)
             return room <= free
         }
+        left += carried.dropFirst(fitting.count)
         carried = Array(fitting)
+        let isNeeded =
+            !isOldest
+            && writeState.withLock { state in
+                for entry in left { state.hide(entry.identity, upTo: entry.location) }
+                return state.pendingRecordCount > 0
+            }
         guard isNeeded || !carried.isEmpty else { return }
         try waitForSpace(of: room, in: free)
 
@@ -34,24 +47,32 @@ extension DiskTier {
         }
     }
 
-    /// Must come first, then may.
-    private func chooseCarried(_ units: ClosedRange<UInt32>, hotByteCountMax: Int) -> [IndexEntry] {
+    /// The live blocks of some units: those to carry, most needed first, and the others.
+    private func choose(
+        _ units: ClosedRange<UInt32>,
+        hotByteCountMax: Int,
+        carriesAll: Bool
+    ) -> (carried: [IndexEntry], left: [IndexEntry]) {
         let now = clock.unixMilliseconds()
         var held: [IndexEntry] = []
         var hot: [IndexEntry] = []
+        var left: [IndexEntry] = []
         var hotByteCount = 0
         index.forEach { entry, isHeld in
             guard units.contains(entry.location.unit), !entry.isExpired(at: now) else { return }
             if isHeld || entry.isPinned(at: now) {
                 held.append(entry)
-            } else if hotByteCount + Int(entry.storedByteCount) <= hotByteCountMax,
-                configuration.shouldCarry(entry.identity)
+            } else if carriesAll
+                || hotByteCount + Int(entry.storedByteCount) <= hotByteCountMax
+                    && configuration.shouldCarry(entry.identity)
             {
                 hotByteCount += Int(entry.storedByteCount)
                 hot.append(entry)
+            } else {
+                left.append(entry)
             }
         }
-        return held + hot
+        return (held + hot, left)
     }
 
     /// Copies a block as it is stored, with its attributes as they are now.
@@ -63,7 +84,10 @@ extension DiskTier {
         var checksum = PayloadChecksumStream()
         let outcome = try withDatabase { database in
             unsafe StoredBlock.forEachPiece(
-                of: entry, key: nil, from: segment.family, in: database
+                of: entry,
+                key: nil,
+                from: segment.family,
+                in: database
             ) { found, key in
                 header = found
                 (location, failure) = begin(entry, header: found, key: key, in: table)

@@ -15,7 +15,9 @@ extension DiskTier {
         let now = clock.unixMilliseconds()
         var count = 0
         index.forEach { entry, _ in
-            guard entry.identity.prefix == prefix, !entry.isExpired(at: now), isCounted(entry.identity) else { return }
+            guard entry.identity.prefix == prefix, !entry.isExpired(at: now), isCounted(entry.identity) else {
+                return
+            }
             count += 1
         }
         return count

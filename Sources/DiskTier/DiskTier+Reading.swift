@@ -11,14 +11,21 @@ extension DiskTier {
         key: RawSpan,
         into destination: UnsafeMutableRawBufferPointer
     ) throws(CacheError) -> BlockHeader? {
-        guard let entry = liveEntry(identity), Int(entry.payloadByteCount) == destination.count else { return nil }
+        guard let entry = liveEntry(identity), Int(entry.payloadByteCount) == destination.count else {
+            return nil
+        }
         // The segment is dropped only when its last reader has left.
         guard let segment = segments.segment(ofUnit: entry.location.unit) else { return nil }
         let outcome = try withDatabase { database in
             let scratch = scratches.take()
             defer { scratches.give(scratch) }
             return unsafe StoredBlock.read(
-                entry, key: key, from: segment.family, in: database, into: destination, scratch: scratch
+                entry,
+                key: key,
+                from: segment.family,
+                in: database,
+                into: destination,
+                scratch: scratch
             )
         }
         switch outcome {

@@ -18,6 +18,9 @@ extension DiskTier {
     func makeRoom(_ room: Int) throws(CacheError) {
         // Each segment gets its turn twice at most: when pinned blocks fill all, nothing more is to be had.
         var turns = 2 * segments.all.count
+        if segments.unitCount > configuration.unitCountMax, let scattered = segments.mostScattered {
+            try reclaim(scattered, carriesAll: true)
+        }
         while isShort(of: room + configuration.segmentByteCount) {
             if setAsideByteCount.load(ordering: .relaxed) > 0 {
                 directory.removeSetAside()
@@ -54,19 +57,21 @@ extension DiskTier {
             || segments.all.contains { $0.isCondemned }
     }
 
-    /// Drops a segment; writes the blocks again that must not or should not go with it.
-    private func reclaim(_ segment: Segment) throws(CacheError) {
+    /// Drops a segment; writes the blocks again that must not or should not go with it, or all of them.
+    private func reclaim(_ segment: Segment, carriesAll: Bool = false) throws(CacheError) {
         segment.seal()
         let units = segment.units.map(\.number)
         // What its tails hide is in older segments; when there are such, it must be said again before it goes.
         let isOldest = segments.all.first === segment
         if !isOldest { adoptRecords(of: segment) }
         if let first = units.first, let last = units.last {
-            try carry(from: segment, units: first...last, writesPending: !isOldest)
+            try carry(from: segment, units: first...last, carriesAll: carriesAll, isOldest: isOldest)
         }
 
         try mark.update { $0.remove(units) }
-        let isDone: Void? = try withDatabase { database throws(CacheError) in try database.drop(segment.family) }
+        let isDone: Void? = try withDatabase { database throws(CacheError) in
+            try database.drop(segment.family)
+        }
         guard isDone != nil else { throw CacheError(.shuttingDown, "the disk tier is closed") }
         segment.family.announceRelease(byteCount: segment.byteCount)
         segments.remove(segment)
@@ -76,7 +81,9 @@ extension DiskTier {
 
     private func forget(_ units: ClosedRange<UInt32>) {
         let now = clock.unixMilliseconds()
-        index.removeAll { units.contains($0.location.unit) } removed: { entry in
+        index.removeAll {
+            units.contains($0.location.unit)
+        } removed: { entry in
             onRemoval(entry.identity, entry.summary, entry.isExpired(at: now) ? .expired : .evicted)
         }
     }
@@ -94,7 +101,7 @@ extension DiskTier {
                     let record = unsafe iterator.withValue { bytes in
                         try? TailRecord(decoding: unsafe bytes.bytes)
                     }
-                    if let record { writeState.withLock { $0.adopt(record, unit: unit.number) } }
+                    if let record { writeState.withLock { $0.adopt(record) } }
                     iterator.next()
                 }
             }

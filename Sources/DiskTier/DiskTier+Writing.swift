@@ -8,7 +8,9 @@ extension DiskTier {
     /// Starts a unit; one at a time. Blocks while room is made, when there is none.
     package func beginUnit() throws(CacheError) -> UnitWriter {
         let (isMine, _) = isWriting.compareExchange(
-            expected: false, desired: true, ordering: .acquiringAndReleasing
+            expected: false,
+            desired: true,
+            ordering: .acquiringAndReleasing
         )
         guard isMine else { throw CacheError(.overloaded, "a unit is being written already") }
         return UnitWriter(self)
@@ -47,7 +49,9 @@ extension DiskTier {
         let segment = try segmentForUnit(byteCount: finished.byteCount)
         try ingest(table, into: segment)
         let unit = Segment.Unit(
-            number: table.number, byteCount: finished.byteCount, lastRecordNumber: finished.lastRecord
+            number: table.number,
+            byteCount: finished.byteCount,
+            lastRecordNumber: finished.lastRecord
         )
         segment.add(unit, blockCount: table.blockCount)
         let hides = publish(snapshot, isCarried: isCarried)

@@ -110,7 +110,9 @@ package final class DiskTier: Sendable {
     package func invalidateAll(prefix: KeyPrefix) -> Int {
         let (hidden, bound) = writeState.withLock { $0.clear(prefix) }
         var count = 0
-        index.removeAll { $0.identity.prefix == prefix && $0.location < bound } removed: { entry in
+        index.removeAll {
+            $0.identity.prefix == prefix && $0.location < bound
+        } removed: { entry in
             count += 1
             onRemoval(entry.identity, entry.summary, .cleared)
         }
@@ -151,7 +153,6 @@ package final class DiskTier: Sendable {
         }
         return nil
     }
-
 
     // MARK: Life
 

@@ -10,8 +10,11 @@ package struct DiskTierConfiguration: Sendable {
     package var unitByteCount: Int
     /// Bytes after which a segment (what is dropped as a whole when room is needed) takes no further unit.
     package var segmentByteCount: Int
-    /// Most blocks in the index, about 90 bytes of memory each; the oldest segment goes when there would be more.
+    /// Most blocks in the index, about 90 bytes of memory each, at most 60 million; the oldest segment goes when there
+    /// would be more.
     package var blockCountMax: Int
+    /// Tables above which segments of small tables are written together: many small durable units make many files.
+    package var unitCountMax: Int
     /// Whether payloads are coded where a sample says that it pays.
     package var compresses: Bool
     /// Whether a block that is neither pinned nor leased has earned a longer life when its segment is dropped.
@@ -19,6 +22,8 @@ package struct DiskTierConfiguration: Sendable {
 
     /// The smallest budget that is accepted, bytes.
     package static let byteCountMaxLowest = 32 << 20
+    /// The largest number of blocks that is accepted: the index has 64 shards of a million.
+    package static let blockCountMaxHighest = 60_000_000
 
     /// Creates a configuration; unit and segment sizes follow from the budget unless they are given.
     ///
@@ -30,15 +35,18 @@ package struct DiskTierConfiguration: Sendable {
         unitByteCount: Int? = nil,
         segmentByteCount: Int? = nil,
         blockCountMax: Int = 4_000_000,
+        unitCountMax: Int = 8_192,
         compresses: Bool = true,
         shouldCarry: @escaping @Sendable (BlockIdentity) -> Bool = { _ in false }
     ) {
-        let segment = segmentByteCount ?? min(max(256 << 20, byteCountMax / 64), max(byteCountMax / 16, 1 << 20))
+        let segment =
+            segmentByteCount ?? min(max(256 << 20, byteCountMax / 64), max(byteCountMax / 16, 1 << 20))
         self.directory = directory
         self.byteCountMax = byteCountMax
         self.unitByteCount = unitByteCount ?? min(segment, max(4 << 20, min(segment / 4, 64 << 20)))
         self.segmentByteCount = segment
         self.blockCountMax = blockCountMax
+        self.unitCountMax = unitCountMax
         self.compresses = compresses
         self.shouldCarry = shouldCarry
     }

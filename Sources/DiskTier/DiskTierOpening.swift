@@ -20,11 +20,13 @@ struct DiskTierOpening {
     init(_ configuration: DiskTierConfiguration, clock: any CacheClock) throws(CacheError) {
         let start = clock.monotonicNanoseconds()
         guard configuration.byteCountMax >= DiskTierConfiguration.byteCountMaxLowest,
-            configuration.unitByteCount > 0, configuration.segmentByteCount > 0, configuration.blockCountMax > 0
+            configuration.unitByteCount > 0, configuration.segmentByteCount > 0,
+            (1...DiskTierConfiguration.blockCountMaxHighest).contains(configuration.blockCountMax)
         else {
             throw CacheError(
                 .invalidArgument,
-                "the disk budget must be at least \(DiskTierConfiguration.byteCountMaxLowest) bytes"
+                "the disk budget must be at least \(DiskTierConfiguration.byteCountMaxLowest) bytes, "
+                    + "with 1 to \(DiskTierConfiguration.blockCountMaxHighest) blocks"
             )
         }
         self.configuration = configuration
@@ -35,7 +37,9 @@ struct DiskTierOpening {
         mark = try DurableMark(path: directory.markPath, directory: directory.path)
 
         let opened = try Self.openDatabase(
-            in: directory, configuration: configuration, graveyard: graveyard,
+            in: directory,
+            configuration: configuration,
+            graveyard: graveyard,
             unixSeconds: clock.unixMilliseconds() / 1_000
         )
         options = opened.options
@@ -47,14 +51,21 @@ struct DiskTierOpening {
 
         let found = Self.segments(of: opened.families, in: opened.database)
         segments = SegmentTable(found)
-        var replay = IndexReplay(index: index)
-        let unitNumbers = Self.replay(segments.all, into: &replay, from: opened.database)
+        let jobs = segments.all.flatMap { segment in
+            segment.units.map { IndexReplay.Job(unit: $0, segment: segment) }
+        }
+        let replay = try IndexReplay(jobs, into: index, from: opened.database).run()
+        let unitNumbers = jobs.map(\.unit.number)
+
         let missing = Self.missing(mark.contents.units, from: unitNumbers)
         let distrustedBefore = Self.distrustedBefore(
-            mark.contents, isLost: { missing.contains($0) || replay.damagedUnits.contains($0) }
+            mark.contents,
+            isLost: { missing.contains($0) || replay.damagedUnits.contains($0) }
         )
-        report.distrustedBlocks = replay.finish(
-            at: clock.unixMilliseconds(), distrustedBefore: distrustedBefore
+        report.distrustedBlocks = index.removeHidden(
+            clears: replay.clears,
+            distrustedBefore: distrustedBefore,
+            at: clock.unixMilliseconds()
         )
         report.missingDurableUnits = missing.count
         try mark.update { contents in
@@ -98,7 +109,9 @@ struct DiskTierOpening {
                 openFileCountMax: openFileCountMax
             )
             let (database, families) = try RocksDatabase.open(
-                path: directory.blocksPath, options: options, graveyard: graveyard
+                path: directory.blocksPath,
+                options: options,
+                graveyard: graveyard
             )
             return Opened(options: options, database: database, families: families)
         }
@@ -136,13 +149,15 @@ struct DiskTierOpening {
         return limit.rlim_cur >= 16_384 ? -1 : max(64, Int32(clamping: limit.rlim_cur / 2))
     }
 
-    private static func segments(of families: [String: RocksFamily], in database: RocksDatabase) -> [Segment] {
+    private static func segments(of families: [String: RocksFamily], in database: RocksDatabase) -> [Segment]
+    {
         var units: [String: [Segment.Unit]] = [:]
         for table in database.liveTables() {
             guard let key = table.largestKey else { continue }
             units[table.familyName, default: []].append(
                 Segment.Unit(
-                    number: key.unit, byteCount: table.byteCount,
+                    number: key.unit,
+                    byteCount: table.byteCount,
                     lastRecordNumber: key.kind == .tail ? key.number : nil
                 )
             )
@@ -150,26 +165,12 @@ struct DiskTierOpening {
         return families.compactMap { name, family in
             Segment.number(name).map { number in
                 Segment(
-                    number: number, family: family,
+                    number: number,
+                    family: family,
                     units: (units[name] ?? []).sorted { $0.number < $1.number }
                 )
             }
         }
-    }
-
-    private static func replay(
-        _ segments: [Segment],
-        into replay: inout IndexReplay,
-        from database: RocksDatabase
-    ) -> [UInt32] {
-        var numbers: [UInt32] = []
-        for segment in segments {
-            for unit in segment.units {
-                if !replay.replay(unit, of: segment.family, in: database) { segment.noteDamage() }
-                numbers.append(unit.number)
-            }
-        }
-        return numbers
     }
 
     /// The durable units that are not among `present`.

@@ -139,7 +139,9 @@ final class DurableMark: Sendable {
         contents.units = units
         contents.hidingUnits = hidingUnits
         var tail = FieldReader(bytes.extracting(last: 8))
-        guard tail.next(UInt64.self) == checksum(bytes.extracting(first: bytes.byteCount - 8)) else { return nil }
+        guard tail.next(UInt64.self) == checksum(bytes.extracting(first: bytes.byteCount - 8)) else {
+            return nil
+        }
         return (generation, contents)
     }
 

@@ -31,7 +31,10 @@ struct IndexEntry {
     var attributes: BlockAttributes {
         get {
             BlockAttributes(
-                tokenCount: tokenCount, elementType: elementType, createdAt: createdAt, expiresAt: expiresAt,
+                tokenCount: tokenCount,
+                elementType: elementType,
+                createdAt: createdAt,
+                expiresAt: expiresAt,
                 pinnedUntil: pinnedUntil
             )
         }
@@ -46,7 +49,9 @@ struct IndexEntry {
 
     var summary: BlockSummary {
         BlockSummary(
-            payloadByteCount: Int(payloadByteCount), payloadChecksum: payloadChecksum, attributes: attributes
+            payloadByteCount: Int(payloadByteCount),
+            payloadChecksum: payloadChecksum,
+            attributes: attributes
         )
     }
 

@@ -4,10 +4,14 @@ import Blocks
 ///
 /// Entries lie in chunks, so that growth copies nothing but slots; a removed entry's place is taken by the last one.
 struct IndexShard {
+    /// Most entries of a shard: what a slot can number.
+    static let countMax = 1 << numberBits - 2
+    private static let numberBits = 20
     private static let chunkCapacity = 256
 
     private var chunks: [[IndexEntry]] = []
-    /// Entry number + 1; 0 is empty. The count is a power of two, at most three quarters full.
+    /// Entry number + 1 in the low 20 bits, 12 bits of the digest above them, so that a probe seldom has to look at
+    /// an entry that is not sought; 0 is empty. The count is a power of two, at most three quarters full.
     private var slots: [UInt32] = []
     private(set) var count = 0
     private(set) var payloadByteCount = 0
@@ -19,7 +23,7 @@ struct IndexShard {
 
     /// The entry of `identity`.
     func entry(_ identity: BlockIdentity) -> IndexEntry? {
-        slot(of: identity).map { self[Int(slots[$0]) - 1] }
+        slot(of: identity).map { self[number(in: slots[$0])] }
     }
 
     /// Entry by number, `0..<count`.
@@ -27,11 +31,12 @@ struct IndexShard {
         chunks[number / Self.chunkCapacity][number % Self.chunkCapacity]
     }
 
-    /// Adds or replaces. Gives what was there.
-    mutating func insert(_ entry: IndexEntry) -> IndexEntry? {
+    /// Adds or replaces; what is there and newer stays, when `keepsNewer` says so. Gives what is not there then.
+    mutating func insert(_ entry: IndexEntry, keepsNewer: Bool = false) -> IndexEntry? {
         if let slot = slot(of: entry.identity) {
-            let number = Int(slots[slot]) - 1
+            let number = number(in: slots[slot])
             let old = self[number]
+            if keepsNewer, old.location > entry.location { return entry }
             discount(old)
             self.count(entry)
             chunks[number / Self.chunkCapacity][number % Self.chunkCapacity] = entry
@@ -53,7 +58,7 @@ struct IndexShard {
     /// Removes the entry of `identity`, if `condition` holds for it. Gives it.
     mutating func remove(_ identity: BlockIdentity, where condition: (IndexEntry) -> Bool) -> IndexEntry? {
         guard let slot = slot(of: identity) else { return nil }
-        let number = Int(slots[slot]) - 1
+        let number = number(in: slots[slot])
         let entry = self[number]
         guard condition(entry) else { return nil }
         empty(slot)
@@ -63,7 +68,7 @@ struct IndexShard {
             let last = self[count]
             chunks[number / Self.chunkCapacity][number % Self.chunkCapacity] = last
             if let moved = self.slot(of: last.identity, numbered: count) {
-                slots[moved] = UInt32(truncatingIfNeeded: number + 1)
+                slots[moved] = Self.slot(number: number, identity: last.identity)
             }
         }
         chunks[count / Self.chunkCapacity].removeLast()
@@ -77,7 +82,7 @@ struct IndexShard {
     /// Changes the entry of `identity`. Gives it as it is then.
     mutating func update(_ identity: BlockIdentity, _ change: (inout IndexEntry) -> Void) -> IndexEntry? {
         guard let slot = slot(of: identity) else { return nil }
-        let number = Int(slots[slot]) - 1
+        let number = number(in: slots[slot])
         var entry = self[number]
         discount(entry)
         change(&entry)
@@ -108,15 +113,29 @@ struct IndexShard {
 
     private func slot(of identity: BlockIdentity, where isSought: (Int) -> Bool) -> Int? {
         guard !slots.isEmpty else { return nil }
+        let tag = Self.tag(of: identity)
+        let mask = slots.count - 1
         var slot = home(of: identity)
         while slots[slot] != 0 {
-            if isSought(Int(slots[slot]) - 1) { return slot }
-            slot = (slot + 1) & (slots.count - 1)
+            if slots[slot] >> UInt32(Self.numberBits) == tag, isSought(number(in: slots[slot])) {
+                return slot
+            }
+            slot = (slot + 1) & mask
         }
         return nil
     }
 
-    // The low bits choose the slot; the index chose the shard by the high ones.
+    private func number(in slot: UInt32) -> Int { Int(slot & (1 << UInt32(Self.numberBits) - 1)) - 1 }
+
+    private static func slot(number: Int, identity: BlockIdentity) -> UInt32 {
+        tag(of: identity) << UInt32(numberBits) | UInt32(truncatingIfNeeded: number + 1)
+    }
+
+    private static func tag(of identity: BlockIdentity) -> UInt32 {
+        UInt32(truncatingIfNeeded: identity.bits >> 40) & 0xFFF
+    }
+
+    // The low bits choose the slot, middle ones are its tag; the index chose the shard by the high ones.
     private func home(of identity: BlockIdentity) -> Int {
         Int(truncatingIfNeeded: identity.bits) & (slots.count - 1)
     }
@@ -124,7 +143,7 @@ struct IndexShard {
     private mutating func place(number: Int, identity: BlockIdentity) {
         var slot = home(of: identity)
         while slots[slot] != 0 { slot = (slot + 1) & (slots.count - 1) }
-        slots[slot] = UInt32(truncatingIfNeeded: number + 1)
+        slots[slot] = Self.slot(number: number, identity: identity)
     }
 
     /// Empties a slot and moves later ones of the same run up, so that no run is broken.
@@ -133,7 +152,7 @@ struct IndexShard {
         var hole = slot
         var next = (slot + 1) & mask
         while slots[next] != 0 {
-            let home = home(of: self[Int(slots[next]) - 1].identity)
+            let home = home(of: self[number(in: slots[next])].identity)
             if (next - home) & mask >= (next - hole) & mask {
                 slots[hole] = slots[next]
                 hole = next

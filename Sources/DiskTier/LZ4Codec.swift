@@ -28,16 +28,19 @@ enum LZ4Codec {
     }
 
     /// Bytes of `input` after LZ4, written to `output`; `nil` unless that is less than `input` has.
-    static func compress(_ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) -> Int? {
+    static func compress(_ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) -> Int?
+    {
         let room = min(input.count - 1, output.count)
-        guard room > 0, let inputCount = Int32(exactly: input.count), let roomCount = Int32(exactly: room) else {
+        guard room > 0, let inputCount = Int32(exactly: input.count), let roomCount = Int32(exactly: room)
+        else {
             return nil
         }
         // SAFETY: LZ4 reads inputCount bytes and writes at most roomCount, which both buffers have.
         let count = unsafe LZ4_compress_default(
             input.baseAddress?.assumingMemoryBound(to: CChar.self),
             output.baseAddress?.assumingMemoryBound(to: CChar.self),
-            inputCount, roomCount
+            inputCount,
+            roomCount
         )
         return count > 0 ? Int(count) : nil
     }
@@ -60,7 +63,8 @@ enum LZ4Codec {
             return unsafe LZ4_decompress_safe(
                 input.baseAddress?.assumingMemoryBound(to: CChar.self),
                 output.baseAddress?.assumingMemoryBound(to: CChar.self),
-                inputCount, outputCount
+                inputCount,
+                outputCount
             ) == outputCount
         default: return false
         }

@@ -7,7 +7,9 @@ struct NumberRanges: Equatable, Sendable {
 
     /// Takes ranges from outside; `nil` unless they ascend and are disjoint.
     init?(ascending ranges: [ClosedRange<UInt32>]) {
-        for (left, right) in zip(ranges, ranges.dropFirst()) where left.upperBound >= right.lowerBound { return nil }
+        for (left, right) in zip(ranges, ranges.dropFirst()) where left.upperBound >= right.lowerBound {
+            return nil
+        }
         self.ranges = ranges
     }
 

@@ -37,7 +37,9 @@ package struct RecordKey: Hashable, Sendable {
         else { return nil }
         // SAFETY: all offsets are inside the 13 bytes checked above.
         func load(_ offset: Int) -> UInt32 {
-            UInt32(bigEndian: unsafe bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt32.self))
+            UInt32(
+                bigEndian: unsafe bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt32.self)
+            )
         }
         self.init(unit: load(0), kind: kind, number: load(5), piece: load(9))
     }

@@ -25,7 +25,9 @@ final class RocksDatabase: @unchecked Sendable {
         let (pointer, handles) = try unsafe openPointers(path: path, options: options, names: names)
         // The default family is there in every database; it stays empty.
         guard let index = names.firstIndex(of: "default") else {
-            for unsafe handle in unsafe handles { unsafe rocksdb_column_family_handle_destroy(handle) }
+            for index in unsafe handles.indices {
+                unsafe rocksdb_column_family_handle_destroy(handles[index])
+            }
             unsafe rocksdb_close(pointer)
             throw CacheError(.storageFailure, "opening the database: no default column family")
         }
@@ -33,7 +35,9 @@ final class RocksDatabase: @unchecked Sendable {
         var families: [String: RocksFamily] = [:]
         for (position, name) in names.enumerated() where position != index {
             families[name] = unsafe RocksFamily(
-                handle: handles[position], database: database, graveyard: graveyard
+                handle: handles[position],
+                database: database,
+                graveyard: graveyard
             )
         }
         return (database, families)
@@ -94,7 +98,11 @@ final class RocksDatabase: @unchecked Sendable {
         readAheadByteCount: Int = 0
     ) -> RocksIterator {
         unsafe RocksIterator(
-            database: pointer, family: family, handle: family.handle, upperBound: upperBound, readAheadByteCount: readAheadByteCount
+            database: pointer,
+            family: family,
+            handle: family.handle,
+            upperBound: upperBound,
+            readAheadByteCount: readAheadByteCount
         )
     }
 
@@ -169,11 +177,19 @@ final class RocksDatabase: @unchecked Sendable {
     ) throws(CacheError) -> (OpaquePointer, [OpaquePointer]) {
         var handles = unsafe [OpaquePointer?](repeating: nil, count: names.count)
         let cNames = unsafe names.map { unsafe UnsafePointer(strdup($0)) }
-        defer { for unsafe name in unsafe cNames { unsafe free(UnsafeMutablePointer(mutating: name)) } }
+        defer {
+            for index in unsafe cNames.indices { unsafe free(UnsafeMutablePointer(mutating: cNames[index])) }
+        }
         let familyOptions = unsafe [OpaquePointer?](repeating: options.pointer, count: names.count)
         let pointer = try unsafe withRocksError("opening the database") { error in
             unsafe rocksdb_open_column_families(
-                options.pointer, path, CInt(names.count), cNames, familyOptions, &handles, error
+                options.pointer,
+                path,
+                CInt(names.count),
+                cNames,
+                familyOptions,
+                &handles,
+                error
             )
         }
         let opened = unsafe handles.compactMap { unsafe $0 }

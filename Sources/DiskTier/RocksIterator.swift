@@ -72,6 +72,7 @@ struct RocksIterator: ~Copyable {
 
     /// Throws what stopped the iterator, if anything but the end did.
     func check() throws(CacheError) {
-        try unsafe withRocksError("reading records") { error in unsafe rocksdb_iter_get_error(pointer, error) }
+        try unsafe withRocksError("reading records") { error in unsafe rocksdb_iter_get_error(pointer, error)
+        }
     }
 }

@@ -8,6 +8,9 @@ final class Segment: Sendable {
     /// What a table costs at least when a segment is filled: tiny units must not make a segment of ten thousand tables.
     static let tableCostMin = 64 << 10
 
+    /// Mean bytes of a table below which a segment of many counts as scattered.
+    static let scatteredByteCountMax = 1 << 20
+
     /// A table of the segment.
     struct Unit {
         let number: UInt32
@@ -65,7 +68,8 @@ final class Segment: Sendable {
     func hasRoom(byteCount: Int, byteCountMax: Int, blockCountMax: Int) -> Bool {
         contents.withLock { contents in
             !contents.isSealed && contents.damagedBlockCount == 0 && contents.blockCount < blockCountMax
-                && (contents.units.isEmpty || contents.cost + max(byteCount, Self.tableCostMin) / 2 <= byteCountMax)
+                && (contents.units.isEmpty
+                    || contents.cost + max(byteCount, Self.tableCostMin) / 2 <= byteCountMax)
         }
     }
 
@@ -76,6 +80,13 @@ final class Segment: Sendable {
             contents.byteCount += unit.byteCount
             contents.cost += max(unit.byteCount, Self.tableCostMin)
             contents.blockCount += blockCount
+        }
+    }
+
+    /// Whether its tables are so many and so small that writing its blocks again as one is worth it.
+    var isScattered: Bool {
+        contents.withLock {
+            $0.units.count >= 16 && $0.byteCount / $0.units.count < Self.scatteredByteCountMax
         }
     }
 

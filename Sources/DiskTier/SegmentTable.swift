@@ -12,6 +12,14 @@ final class SegmentTable: Sendable {
     var byteCount: Int { all.reduce(0) { $0 + $1.byteCount } }
     var newest: Segment? { segments.withLock { $0.last } }
 
+    /// Tables of all segments.
+    var unitCount: Int { all.reduce(0) { $0 + $1.units.count } }
+
+    /// The scattered segment with the most tables.
+    var mostScattered: Segment? {
+        all.filter(\.isScattered).max { $0.units.count < $1.units.count }
+    }
+
     /// The segment that is to go next: one that is damaged, else the oldest.
     var nextVictim: Segment? {
         let segments = all

@@ -67,7 +67,9 @@ enum StoredBlock {
             iterator.next()
             recordKey.piece = 1
             guard iterator.key == recordKey else { return .damaged }
-            guard unsafe iterator.withValue({ bytes in unsafe piece(pieces[0], bytes) }) else { return .damaged }
+            guard unsafe iterator.withValue({ bytes in unsafe piece(pieces[0], bytes) }) else {
+                return .damaged
+            }
             for number in 1..<max(1, pieces.count) {
                 recordKey.piece = UInt32(truncatingIfNeeded: number + 1)
                 let isTaken = try unsafe database.withValue(of: recordKey, in: family) { bytes in

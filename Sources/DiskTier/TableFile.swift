@@ -18,7 +18,9 @@ final class TableFile {
         self.path = path
         unsafe environment = rocksdb_envoptions_create()
         unsafe pointer = rocksdb_sstfilewriter_create(environment, options.pointer)
-        try unsafe guarded("creating \(path)") { error in unsafe rocksdb_sstfilewriter_open(pointer, path, error) }
+        try unsafe guarded("creating \(path)") { error in
+            unsafe rocksdb_sstfilewriter_open(pointer, path, error)
+        }
     }
 
     deinit {
@@ -34,7 +36,12 @@ final class TableFile {
             unsafe key.withCBytes { keyBytes, keyCount in
                 unsafe value.withMemoryRebound(to: CChar.self) { characters in
                     unsafe rocksdb_sstfilewriter_put(
-                        pointer, keyBytes, keyCount, characters.baseAddress, characters.count, error
+                        pointer,
+                        keyBytes,
+                        keyCount,
+                        characters.baseAddress,
+                        characters.count,
+                        error
                     )
                 }
             }
@@ -43,7 +50,8 @@ final class TableFile {
 
     /// Completes and syncs the file. Gives its bytes.
     func finish() throws(CacheError) -> Int {
-        try unsafe guarded("finishing \(path)") { error in unsafe rocksdb_sstfilewriter_finish(pointer, error) }
+        try unsafe guarded("finishing \(path)") { error in unsafe rocksdb_sstfilewriter_finish(pointer, error)
+        }
         var byteCount: UInt64 = 0
         unsafe rocksdb_sstfilewriter_file_size(pointer, &byteCount)
         return Int(clamping: byteCount)
@@ -53,7 +61,9 @@ final class TableFile {
         _ doing: @autoclosure () -> String,
         _ call: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> Void
     ) throws(CacheError) {
-        guard !isBroken else { throw CacheError(.storageFailure, "\(doing()): given up after an earlier error") }
+        guard !isBroken else {
+            throw CacheError(.storageFailure, "\(doing()): given up after an earlier error")
+        }
         isBroken = true
         try unsafe withRocksError(doing(), call)
         isBroken = false

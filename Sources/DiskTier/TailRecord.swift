@@ -48,7 +48,8 @@ package enum TailRecord: Hashable, Sendable {
             case .clear: .clear(prefix: Self.prefix(&fields), bound: Self.location(&fields))
             case .attributes:
                 .attributes(
-                    identity: Self.identity(&fields), location: Self.location(&fields),
+                    identity: Self.identity(&fields),
+                    location: Self.location(&fields),
                     try Self.attributes(&fields)
                 )
             }
@@ -137,8 +138,11 @@ package enum TailRecord: Hashable, Sendable {
             throw CacheError(.corruptBlock, "unknown element type")
         }
         return BlockAttributes(
-            tokenCount: tokenCount, elementType: elementType, createdAt: fields.next(),
-            expiresAt: fields.next(), pinnedUntil: fields.next()
+            tokenCount: tokenCount,
+            elementType: elementType,
+            createdAt: fields.next(),
+            expiresAt: fields.next(),
+            pinnedUntil: fields.next()
         )
     }
 }

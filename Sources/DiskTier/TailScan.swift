@@ -13,7 +13,8 @@ struct TailScan {
         self.prefix = prefix
         self.cursor = cursor
         wantedCount = max(1, count)
-        lookedAtCount = wantedCount.multipliedReportingOverflow(by: 16).partialValue.magnitude > 1_024
+        lookedAtCount =
+            wantedCount.multipliedReportingOverflow(by: 16).partialValue.magnitude > 1_024
             ? max(1_024, min(wantedCount, 1 << 40) * 16) : 1_024
     }
 
@@ -29,7 +30,8 @@ struct TailScan {
     ) -> Bool {
         let first = unit.number == self.unit ? UInt32(truncatingIfNeeded: cursor) : 0
         var iterator = database.iterator(
-            over: family, upperBound: RecordKey(unit: unit.number, kind: .tail, number: .max, piece: .max)
+            over: family,
+            upperBound: RecordKey(unit: unit.number, kind: .tail, number: .max, piece: .max)
         )
         iterator.seek(RecordKey(unit: unit.number, kind: .tail, number: first))
         while let key = iterator.key {

@@ -56,7 +56,10 @@ final class UnitTable {
     /// Writes piece `piece` (from 1) of a block.
     func append(_ block: UInt32, piece: Int, _ bytes: UnsafeRawBufferPointer) throws(CacheError) {
         let key = RecordKey(
-            unit: number, kind: .payload, number: block, piece: UInt32(truncatingIfNeeded: piece)
+            unit: number,
+            kind: .payload,
+            number: block,
+            piece: UInt32(truncatingIfNeeded: piece)
         )
         try unsafe put(key, bytes)
     }
@@ -69,7 +72,8 @@ final class UnitTable {
         var start = 0
         for entry in tailEntries {
             if snapshot.blockNumbers.contains(entry.block) {
-                try unsafe tail.span.extracting(start..<entry.end).withUnsafeBytes { bytes throws(CacheError) in
+                try unsafe tail.span.extracting(start..<entry.end).withUnsafeBytes {
+                    bytes throws(CacheError) in
                     try unsafe put(RecordKey(unit: number, kind: .tail, number: recordNumber), bytes)
                 }
                 recordNumber += 1

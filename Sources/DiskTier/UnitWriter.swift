@@ -37,19 +37,29 @@ package final class UnitWriter {
         payload: UnsafeRawBufferPointer
     ) throws(CacheError) {
         guard !isOver else { throw CacheError(.storageFailure, "the unit is over") }
-        guard payload.count == header.payloadByteCount, payload.count > 0, key.byteCount == header.keyByteCount,
+        guard payload.count == header.payloadByteCount, payload.count > 0,
+            key.byteCount == header.keyByteCount,
             payload.count <= tier.payloadByteCountMax
         else {
-            throw CacheError(.limitExceeded, "the disk tier takes payloads up to \(tier.payloadByteCountMax) bytes")
+            throw CacheError(
+                .limitExceeded,
+                "the disk tier takes payloads up to \(tier.payloadByteCountMax) bytes"
+            )
         }
         let cost = UnitTable.cost(of: header)
         let table = try tableWithRoom(for: cost)
-        let codec = unsafe tier.configuration.compresses
+        let codec =
+            unsafe tier.configuration.compresses
             ? CodecProbe.choose(
-                for: payload, elementType: header.attributes.elementType, scratch: scratch
+                for: payload,
+                elementType: header.attributes.elementType,
+                scratch: scratch
             ) : .raw
         let encoded = unsafe EncodedPayload(
-            payload, payloadChecksum: header.payloadChecksum, codec: codec, scratch: scratch
+            payload,
+            payloadChecksum: header.payloadChecksum,
+            codec: codec,
+            scratch: scratch
         )
         var stored = header
         stored.codec = encoded.codec
@@ -101,7 +111,9 @@ package final class UnitWriter {
                 if table.byteCount + cost <= table.room - UnitTable.overheadByteCount { return table }
                 try finishTable()
             }
-            let fresh = try tier.openTable(room: max(tier.configuration.unitByteCount, cost))
+            // Half a unit more than a full one: a usual block never starts a table of its own.
+            let unit = tier.configuration.unitByteCount
+            let fresh = try tier.openTable(room: max(unit + unit / 2, cost))
             table = fresh
             return fresh
         } catch {

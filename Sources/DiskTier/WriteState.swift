@@ -88,13 +88,10 @@ struct WriteState {
         attributes[entry.identity] = Attributes(location: location, attributes: entry.attributes)
     }
 
-    /// Has the next tail repeat a record of a segment that goes before older ones do; a block of it that is not
-    /// carried forward goes on hiding its older versions.
-    mutating func adopt(_ record: TailRecord, unit: UInt32) {
+    /// Has the next tail repeat a record of a segment that goes before older ones do.
+    mutating func adopt(_ record: TailRecord) {
         switch record {
-        case .block(let number, let header, _):
-            let bound = BlockLocation(unit: unit, number: number)
-            tombstones[header.identity] = max(tombstones[header.identity] ?? bound, bound)
+        case .block: break
         case .tombstone(let identity, let bound):
             tombstones[identity] = max(tombstones[identity] ?? bound, bound)
         case .clear(let prefix, let bound):

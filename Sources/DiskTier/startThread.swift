@@ -23,7 +23,10 @@ func startThread(_ body: @escaping @Sendable () -> Void) throws(CacheError) {
     )
     guard result == 0 else {
         unsafe work.release()
-        throw CacheError(.storageFailure, "cannot start a thread (\(SystemError(result))); raise the limit on processes")
+        throw CacheError(
+            .storageFailure,
+            "cannot start a thread (\(SystemError(result))); raise the limit on processes"
+        )
     }
     pthread_detach(thread)
 }

@@ -3,7 +3,8 @@ public struct LarderClientError: Error, Hashable, Sendable, CustomStringConverti
     /// The kind of failure; open, so that new kinds do not break callers.
     public struct Code: Hashable, Sendable, CustomStringConvertible {
         private enum Value: String {
-            case unreachable, timedOut, circuitOpen, overloaded, protocolViolation, unauthorized, answeredWithError
+            case unreachable, timedOut, circuitOpen, overloaded, protocolViolation, unauthorized,
+                answeredWithError
             case invalidArgument, closed
         }
 

@@ -11,15 +11,19 @@ extension NodeLink {
         _ description: NamespaceDescription,
         _ effort: CallEffort
     ) async throws(LarderClientError) -> NamespaceID {
-        var encoder = RequestEncoder()
-        encoder.begin(argumentCount: 2)
-        encoder.append("KV.DESCRIBE")
-        encoder.append(description.canonicalBytes)
-        let reply = try await ask(encoder.finish(), effort)
+        let reply = try await ask(Self.description(description.canonicalBytes), effort)
         guard reply.text?.lowercased() == description.id.description else {
             throw LarderClientError(.protocolViolation, "the node gives the namespace another name")
         }
         return description.id
+    }
+
+    private static func description(_ canonicalBytes: [UInt8]) -> EncodedRequest {
+        var encoder = RequestEncoder()
+        encoder.begin(argumentCount: 2)
+        encoder.append("KV.DESCRIBE")
+        encoder.append(canonicalBytes)
+        return encoder.finish()
     }
 
     /// A node's limit bounds the keys of one request: those beyond it are not looked for.
@@ -66,7 +70,9 @@ extension NodeLink {
         return try await countKeys("KV.PIN", namespace, options, keys, effort)
     }
 
-    func unpin(_ namespace: NamespaceID, keys: KeyBatch, _ effort: CallEffort) async throws(LarderClientError) -> Int {
+    func unpin(_ namespace: NamespaceID, keys: KeyBatch, _ effort: CallEffort) async throws(LarderClientError)
+        -> Int
+    {
         try await countKeys("KV.UNPIN", namespace, [], keys, effort)
     }
 

@@ -62,7 +62,8 @@ final class NodeLink: Sendable {
         return await withCheckedContinuation { continuation in
             let join = CallJoin(count: parts.count) { continuation.resume(returning: $0) }
             for (index, part) in parts.enumerated() {
-                connection(lane).submit(part.request, receiver: part.receiver, timeout: effort.timeout) { result in
+                connection(lane).submit(part.request, receiver: part.receiver, timeout: effort.timeout) {
+                    result in
                     join.finish(index, result)
                 }
             }
@@ -105,7 +106,8 @@ final class NodeLink: Sendable {
         encoder.begin(argumentCount: 1)
         encoder.append("PING")
         let timeout = configuration.breaker.probeTimeout
-        connections[0].submit(encoder.finish(), receiver: TreeReceiver(), timeout: timeout) { [health] result in
+        connections[0].submit(encoder.finish(), receiver: TreeReceiver(), timeout: timeout) {
+            [health] result in
             if case .failure = result { health.probeFailed() }
         }
     }

@@ -15,7 +15,7 @@ final class ArraySink: PayloadSink {
 
     deinit {
         regions.withLock { regions in
-            for unsafe buffer in unsafe regions.buffers { unsafe buffer?.deallocate() }
+            for index in unsafe regions.buffers.indices { unsafe regions.buffers[index]?.deallocate() }
         }
     }
 
@@ -58,6 +58,6 @@ final class CopiedPayloads: Sendable {
     }
 
     deinit {
-        for unsafe buffer in unsafe lent.buffers { unsafe buffer.deallocate() }
+        for index in unsafe lent.buffers.indices { unsafe lent.buffers[index].deallocate() }
     }
 }

@@ -58,9 +58,13 @@ internal import RESP
         _ rest: Int
     ) -> StreamSocket.Transfer {
         let destination = unsafe receiver.directDestination
-        let payload = unsafe UnsafeMutableRawBufferPointer(rebasing: destination[..<min(rest, destination.count)])
+        let payload = unsafe UnsafeMutableRawBufferPointer(
+            rebasing: destination[..<min(rest, destination.count)]
+        )
         let isWhole = payload.count == rest
-        let tail = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[..<(isWhole ? Self.tailByteCount : 0)])
+        let tail = unsafe UnsafeMutableRawBufferPointer(
+            rebasing: buffer[..<(isWhole ? Self.tailByteCount : 0)]
+        )
         let transfer = unsafe socket.receive(payload, tail)
         if case .bytes(let count) = transfer {
             let direct = min(count, payload.count)

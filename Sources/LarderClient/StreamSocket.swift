@@ -42,7 +42,9 @@ package final class StreamSocket: Sendable {
         var code: Int32 = 0
         var byteCount = socklen_t(MemoryLayout<Int32>.size)
         // SAFETY: the option is an int; its size is given.
-        guard unsafe getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &byteCount) == 0 else { return errno }
+        guard unsafe getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &byteCount) == 0 else {
+            return errno
+        }
         return code
     }
 
@@ -67,8 +69,14 @@ package final class StreamSocket: Sendable {
     ) -> Transfer {
         // SAFETY: recvmsg writes at most the given lengths, during the call.
         unsafe withUnsafeTemporaryAllocation(of: iovec.self, capacity: 2) { vectors in
-            unsafe vectors.initializeElement(at: 0, to: iovec(iov_base: first.baseAddress, iov_len: first.count))
-            unsafe vectors.initializeElement(at: 1, to: iovec(iov_base: second.baseAddress, iov_len: second.count))
+            unsafe vectors.initializeElement(
+                at: 0,
+                to: iovec(iov_base: first.baseAddress, iov_len: first.count)
+            )
+            unsafe vectors.initializeElement(
+                at: 1,
+                to: iovec(iov_base: second.baseAddress, iov_len: second.count)
+            )
             var message = unsafe msghdr()
             unsafe message.msg_iov = vectors.baseAddress
             unsafe message.msg_iovlen = 2
@@ -88,6 +96,27 @@ package final class StreamSocket: Sendable {
         var entry = pollfd(fd: descriptor, events: Int16(POLLIN | (isWriting ? POLLOUT : 0)), revents: 0)
         // SAFETY: one entry, read and written during the call.
         return unsafe poll(&entry, 1, milliseconds) > 0
+    }
+
+    /// Lets ``receiveWaiting(_:isWhole:)`` wait, for `seconds` at most.
+    package func makeBlocking(seconds: Int) {
+        _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK)
+        var time = timeval(tv_sec: seconds, tv_usec: 0)
+        // SAFETY: a timeval option; read during the call.
+        _ = unsafe setsockopt(
+            descriptor,
+            SOL_SOCKET,
+            SO_RCVTIMEO,
+            &time,
+            socklen_t(MemoryLayout<timeval>.size)
+        )
+    }
+
+    /// Receives into `buffer`, waiting for the first byte, or for all of them when `isWhole`.
+    package func receiveWaiting(_ buffer: UnsafeMutableRawBufferPointer, isWhole: Bool) -> Transfer {
+        let flags = isWhole ? Int32(MSG_WAITALL) : 0
+        // SAFETY: recv writes at most the buffer's length, during the call.
+        return transfer { unsafe recv(descriptor, buffer.baseAddress, buffer.count, flags) }
     }
 
     private func transfer(_ body: () -> Int) -> Transfer {

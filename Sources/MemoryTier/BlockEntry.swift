@@ -116,9 +116,11 @@ struct BlockEntry: BitwiseCopyable {
     /// Bytes of the extent.
     var byteCount: Int { layout.byteCount }
     /// Payload length and attributes.
-    var summary: BlockSummary { 
+    var summary: BlockSummary {
         BlockSummary(
-            payloadByteCount: payloadByteCount, payloadChecksum: payloadChecksum, attributes: attributes
+            payloadByteCount: payloadByteCount,
+            payloadChecksum: payloadChecksum,
+            attributes: attributes
         )
     }
 }

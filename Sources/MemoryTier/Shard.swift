@@ -240,6 +240,18 @@ final class Shard: Sendable {
         }.next
     }
 
+    /// Counts the readable blocks of a prefix among the entries from `start` on.
+    func countStep(from start: Int, prefix: KeyPrefix, now: UInt64) -> (next: Int?, blockCount: Int) {
+        var blockCount = 0
+        let step = walk(from: start, count: Self.walkStepCount) { entry, state in
+            if state.entries[entry].identity.prefix == prefix, !state.isExpired(entry, at: now) {
+                blockCount += 1
+            }
+            return nil
+        }
+        return (step.next, blockCount)
+    }
+
     /// One block as a scan shows it.
     struct Sight {
         let identity: BlockIdentity

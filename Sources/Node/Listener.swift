@@ -84,7 +84,11 @@ struct Listener: Sendable {
             }
         try channel.pipeline.syncOperations.addHandler(
             ConnectionHandler(
-                driver: driver, keeper: keeper, allocator: allocator, limits: limits, counters: counters
+                driver: driver,
+                keeper: keeper,
+                allocator: allocator,
+                limits: limits,
+                counters: counters
             )
         )
     }

@@ -42,7 +42,10 @@ package final class Node: Sendable {
         clock: any CacheClock = SystemClock()
     ) throws(CacheError) {
         guard configuration.port != nil || configuration.unixPath != nil else {
-            throw CacheError(.invalidArgument, "the node listens nowhere: give a port or a Unix socket's path")
+            throw CacheError(
+                .invalidArgument,
+                "the node listens nowhere: give a port or a Unix socket's path"
+            )
         }
         if configuration.users == nil, configuration.port != nil {
             try HostRule.checkWithoutUsers(configuration.host)
@@ -52,10 +55,13 @@ package final class Node: Sendable {
         self.clock = clock
     }
 
-    /// The node's store, once it has started.
-    package var store: BlockStore? {
+    /// The node's store, while it runs.
+    package var store: BlockStore? { services?.store }
+
+    /// What the connections share, while it runs.
+    var services: NodeServices? {
         guarded.withLock { guarded in
-            if case .running(let running) = guarded.state { running.services.store } else { nil }
+            if case .running(let running) = guarded.state { running.services } else { nil }
         }
     }
 

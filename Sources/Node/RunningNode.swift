@@ -44,7 +44,8 @@ final class RunningNode: Sendable {
     ) async throws -> RunningNode {
         var configuration = configuration
         configuration.limits.connectionCountMax = FileLimit.raise(
-            wanted: configuration.limits.connectionCountMax, logger: logger
+            wanted: configuration.limits.connectionCountMax,
+            logger: logger
         )
         let store = try await openStore(configuration, clock: clock, logger: logger)
         let services = NodeServices(store: store, configuration: configuration)
@@ -69,8 +70,13 @@ final class RunningNode: Sendable {
                 ]
             )
             return RunningNode(
-                services: services, addresses: addresses, group: group, keepers: Array(keepers.values),
-                channels: channels, prefault: prefault, logger: logger
+                services: services,
+                addresses: addresses,
+                group: group,
+                keepers: Array(keepers.values),
+                channels: channels,
+                prefault: prefault,
+                logger: logger
             )
         } catch {
             services.authenticator?.stop()
@@ -94,10 +100,15 @@ final class RunningNode: Sendable {
         let logger = logger
         let unwritten = await Blocking.run {
             store.drain(within: limit) { blockCount, byteCount in
-                logger.info("writing to disk", metadata: ["blocks": "\(blockCount)", "bytes": "\(byteCount)"])
+                logger.info(
+                    "writing to disk",
+                    metadata: ["blocks": "\(blockCount)", "bytes": "\(byteCount)"]
+                )
             }
         }
-        if unwritten > 0 { logger.warning("blocks were not written in time", metadata: ["blocks": "\(unwritten)"]) }
+        if unwritten > 0 {
+            logger.warning("blocks were not written in time", metadata: ["blocks": "\(unwritten)"])
+        }
         for keeper in keepers { keeper.eventLoop.execute { keeper.stop() } }
         try? await group.shutdownGracefully()
         await Blocking.run { store.close() }
@@ -126,7 +137,8 @@ final class RunningNode: Sendable {
                 var disk: DiskTierConfiguration?
                 if let directory, configuration.diskByteCount > 0 {
                     disk = DiskTierConfiguration(
-                        directory: "\(directory)/blocks", byteCountMax: configuration.diskByteCount,
+                        directory: "\(directory)/blocks",
+                        byteCountMax: configuration.diskByteCount,
                         blockCountMax: configuration.diskBlockCountMax
                     )
                 }
@@ -139,8 +151,11 @@ final class RunningNode: Sendable {
                             blockCountMax: configuration.memoryBlockCountMax,
                             prefaults: configuration.prefaults
                         ),
-                        disk: disk, secret: secret, directory: directory,
-                        configuration: storeConfiguration, clock: clock
+                        disk: disk,
+                        secret: secret,
+                        directory: directory,
+                        configuration: storeConfiguration,
+                        clock: clock
                     )
                 )
             } catch {
@@ -170,7 +185,8 @@ final class RunningNode: Sendable {
             logger.error(
                 "the disk lost data that it had confirmed, or damaged it",
                 metadata: [
-                    "missing_units": "\(report.missingDurableUnits)", "damaged_units": "\(report.damagedUnits)",
+                    "missing_units": "\(report.missingDurableUnits)",
+                    "damaged_units": "\(report.damagedUnits)",
                 ]
             )
         }
@@ -196,7 +212,10 @@ final class RunningNode: Sendable {
                 addresses.port = channel.localAddress?.port
             }
             if let port = configuration.lmPort {
-                let channel = try await listener.listen(.lm, at: try SocketAddress(ipAddress: "127.0.0.1", port: port))
+                let channel = try await listener.listen(
+                    .lm,
+                    at: try SocketAddress(ipAddress: "127.0.0.1", port: port)
+                )
                 channels.append(channel)
                 addresses.lmPort = channel.localAddress?.port
             }
@@ -248,7 +267,9 @@ private enum FileLimit {
     static func raise(wanted: Int, logger: Logger) -> Int {
         var limit = rlimit()
         // SAFETY: both calls read or write the one value they are given.
-        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return wanted }
+        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
+            return wanted
+        }
         if limit.rlim_cur < limit.rlim_max {
             limit.rlim_cur = limit.rlim_max
             unsafe _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)

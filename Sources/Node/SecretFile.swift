@@ -7,7 +7,9 @@ enum SecretFile {
 
     /// Reads the secret of a data directory, or makes one. Creates the directory with mode 0700.
     static func open(in directory: String) throws(CacheError) -> NodeSecret {
-        guard unsafe mkdir(directory, 0o700) == 0 || errno == EEXIST else { throw failure("mkdir", directory) }
+        guard unsafe mkdir(directory, 0o700) == 0 || errno == EEXIST else {
+            throw failure("mkdir", directory)
+        }
         let path = "\(directory)/\(name)"
         if let bytes = try read(path) { return try NodeSecret(bytes: bytes) }
         let secret = NodeSecret.random()
@@ -23,7 +25,9 @@ enum SecretFile {
         }
         defer { close(descriptor) }
         var bytes = [UInt8](repeating: 0, count: NodeSecret.byteCount + 1)
-        let count = unsafe bytes.withUnsafeMutableBytes { unsafe Glibc.read(descriptor, $0.baseAddress, $0.count) }
+        let count = unsafe bytes.withUnsafeMutableBytes {
+            unsafe Glibc.read(descriptor, $0.baseAddress, $0.count)
+        }
         guard count == NodeSecret.byteCount else {
             throw CacheError(
                 .storageFailure,
@@ -38,7 +42,9 @@ enum SecretFile {
         let temporary = "\(path).new"
         let descriptor = unsafe Glibc.open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw failure("open", temporary) }
-        let written = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
+        let written = unsafe bytes.withUnsafeBytes {
+            unsafe Glibc.write(descriptor, $0.baseAddress, $0.count)
+        }
         let isWhole = written == bytes.count && fsync(descriptor) == 0
         close(descriptor)
         guard isWhole, unsafe rename(temporary, path) == 0 else { throw failure("write", path) }

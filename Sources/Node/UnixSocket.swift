@@ -14,7 +14,10 @@ enum UnixSocket {
     /// A socket that nobody listens on any more is replaced; anything else at the path is left alone and refused.
     static func listen(at path: String) throws(CacheError) -> CInt {
         guard (1...pathByteCountMax).contains(path.utf8.count) else {
-            throw CacheError(.invalidArgument, "a Unix socket's path has 1 to \(pathByteCountMax) bytes: \(path)")
+            throw CacheError(
+                .invalidArgument,
+                "a Unix socket's path has 1 to \(pathByteCountMax) bytes: \(path)"
+            )
         }
         try removeStale(path)
         let descriptor = try open()
@@ -38,7 +41,10 @@ enum UnixSocket {
         var status = stat()
         guard unsafe lstat(path, &status) == 0 else { return }
         guard status.st_mode & S_IFMT == S_IFSOCK else {
-            throw CacheError(.invalidArgument, "\(path) is there and is no socket; remove it or choose another path")
+            throw CacheError(
+                .invalidArgument,
+                "\(path) is there and is no socket; remove it or choose another path"
+            )
         }
         let probe = try open()
         defer { close(probe) }

@@ -24,7 +24,9 @@ enum InlineWords {
     }
 
     /// Reads up to the closing quote; false when there is none.
-    private static func takeQuoted(_ quote: UInt8, _ line: [UInt8], _ index: inout Int, _ word: inout [UInt8]) -> Bool {
+    private static func takeQuoted(_ quote: UInt8, _ line: [UInt8], _ index: inout Int, _ word: inout [UInt8])
+        -> Bool
+    {
         while index < line.count {
             let byte = line[index]
             index += 1

@@ -78,12 +78,20 @@ package struct ReplyEncoder: Sendable {
 
     /// The absent value: `$-1`, in RESP3 `_`.
     package mutating func null() {
-        if version == .three { buffer.writeStaticString("_\r\n") } else { buffer.writeStaticString("$-1\r\n") }
+        if version == .three {
+            buffer.writeStaticString("_\r\n")
+        } else {
+            buffer.writeStaticString("$-1\r\n")
+        }
     }
 
     /// The absent array: `*-1`, in RESP3 `_`.
     package mutating func nullArray() {
-        if version == .three { buffer.writeStaticString("_\r\n") } else { buffer.writeStaticString("*-1\r\n") }
+        if version == .three {
+            buffer.writeStaticString("_\r\n")
+        } else {
+            buffer.writeStaticString("*-1\r\n")
+        }
     }
 
     /// Begins an array of `count` elements.
@@ -117,7 +125,8 @@ package struct ReplyEncoder: Sendable {
 
     /// `,value`; a bulk string in RESP2. Infinities are `inf` and `-inf`.
     package mutating func double(_ value: Double) {
-        let text = value.isNaN ? "nan" : value.isInfinite ? (value < 0 ? "-inf" : "inf") : Self.text(of: value)
+        let text =
+            value.isNaN ? "nan" : value.isInfinite ? (value < 0 ? "-inf" : "inf") : Self.text(of: value)
         guard version == .three else { return bulk(text) }
         byte(",")
         line(text)

@@ -115,7 +115,9 @@ package struct RequestParser: Sendable {
         case .inline:
             try takeInline(bytes, &consumed)
         case .count(let line):
-            if let count = try take(line, State.count, .countInvalid, bytes, &consumed) { try begin(count: count) }
+            if let count = try take(line, State.count, .countInvalid, bytes, &consumed) {
+                try begin(count: count)
+            }
         case .bulkMark:
             guard bytes[consumed] == UInt8(ascii: "$") else { throw .expectedBulk(bytes[consumed]) }
             consumed += 1
@@ -128,7 +130,9 @@ package struct RequestParser: Sendable {
             let byteCount = min(remaining, bytes.count - consumed)
             arguments.append(bytes.extracting(consumed..<consumed + byteCount))
             consumed += byteCount
-            state = byteCount == remaining ? .bulkEnd(.collected, isCut: false) : .collecting(remaining - byteCount)
+            state =
+                byteCount == remaining
+                ? .bulkEnd(.collected, isCut: false) : .collecting(remaining - byteCount)
         case .bulkEnd(let kind, let isCut):
             return try endBulk(kind, isCut, bytes, &consumed)
         case .finished, .payload, .failed:
@@ -149,7 +153,9 @@ package struct RequestParser: Sendable {
 
     private mutating func begin(count: Int) throws(RequestError) {
         guard count <= limits.argumentCountMax else { throw .countInvalid }
-        guard isAuthenticated || count <= Self.unauthenticatedArgumentCountMax else { throw .countUnauthenticated }
+        guard isAuthenticated || count <= Self.unauthenticatedArgumentCountMax else {
+            throw .countUnauthenticated
+        }
         expectedCount = count
         // As Redis: an empty or negative array is no request at all.
         state = count > 0 ? .bulkMark : .start
@@ -166,7 +172,9 @@ package struct RequestParser: Sendable {
             arguments.appendPayload(byteCount: byteCount)
             return .payloadBegins(index: index, byteCount: byteCount)
         }
-        guard byteCount <= limits.collectedByteCountMax - arguments.collectedByteCount else { throw .requestTooLarge }
+        guard byteCount <= limits.collectedByteCountMax - arguments.collectedByteCount else {
+            throw .requestTooLarge
+        }
         state = byteCount == 0 ? .bulkEnd(.collected, isCut: false) : .collecting(byteCount)
         return nil
     }

@@ -22,7 +22,9 @@ extension BlockStore {
     /// Blocks in memory are leased before this returns; the others are read by the store's threads, once however many
     /// ask, and stay in memory. `completion` is called once, on any thread, possibly before this returns.
     package func load(
-        _ space: KeySpace, keys: KeyBatch, _ completion: @escaping @Sendable ([BlockLease?]) -> Void
+        _ space: KeySpace,
+        keys: KeyBatch,
+        _ completion: @escaping @Sendable ([BlockLease?]) -> Void
     ) {
         var leases = [BlockLease?](repeating: nil, count: keys.count)
         var handles: [BlockHandle] = []

@@ -36,7 +36,11 @@ extension BlockStore {
     ) {
         if cursor & Self.diskCursorBit == 0 {
             var keys: [[UInt8]] = []
-            let next = memory.scan(prefix: space.prefix, cursor: cursor, count: max(1, count)) { _, key, _, _ in
+            let next = memory.scan(prefix: space.prefix, cursor: cursor, count: max(1, count)) {
+                _,
+                key,
+                _,
+                _ in
                 keys.append(key)
             }
             if next != 0 { return completion(keys, next) }
@@ -46,7 +50,9 @@ extension BlockStore {
         _ = ServiceThread(name: "larder-scan") { [memory] in
             var keys: [[UInt8]] = []
             let next = try? disk.scan(
-                prefix: space.prefix, cursor: cursor & ~Self.diskCursorBit, count: max(1, count)
+                prefix: space.prefix,
+                cursor: cursor & ~Self.diskCursorBit,
+                count: max(1, count)
             ) { identity, key, _ in
                 if memory.handle(identity) == nil { keys.append(key) }
             }

@@ -13,7 +13,11 @@ extension BlockStore {
     ///   - lease: How long; `nil` or zero takes none.
     ///   - prefetches: Whether matched blocks on disk start moving to memory.
     package func match(
-        _ space: KeySpace, keys: KeyBatch, lease: Duration?, prefetches: Bool, owner: LeaseOwner
+        _ space: KeySpace,
+        keys: KeyBatch,
+        lease: Duration?,
+        prefetches: Bool,
+        owner: LeaseOwner
     ) -> Match {
         counters.matchQueries.add()
         counters.matchQueriedBlocks.add(keys.count)
@@ -29,7 +33,9 @@ extension BlockStore {
         var leaseID: UInt64?
         if walk.leases, !walk.tiers.isEmpty {
             leaseID = leases.add(
-                walk.holdings, owner: owner, until: clock.monotonicNanoseconds() &+ leaseNanoseconds
+                walk.holdings,
+                owner: owner,
+                until: clock.monotonicNanoseconds() &+ leaseNanoseconds
             )
             if leaseID == nil {
                 // Too many leases are out: nothing can be promised.
@@ -151,7 +157,10 @@ extension BlockStore {
         space.counters.matchedTokens.add(tokenCount)
         if let last = walk.tiers.indices.last {
             hotPrefixes.record(
-                last: space.identity(of: keys[last]), keys: keys, matched: last + 1, tokenCount: tokenCount
+                last: space.identity(of: keys[last]),
+                keys: keys,
+                matched: last + 1,
+                tokenCount: tokenCount
             )
         }
     }

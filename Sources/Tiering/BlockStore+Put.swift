@@ -9,14 +9,20 @@ extension BlockStore {
     /// - Throws: `.invalidArgument` or `.limitExceeded` for what can never fit; `.overloaded` or `.memoryExhausted`
     ///   when it may a moment later (see `whenSpaceFrees`); `.shuttingDown` while draining.
     package func reserve(
-        _ space: KeySpace, key: RawSpan, payloadByteCount: Int
+        _ space: KeySpace,
+        key: RawSpan,
+        payloadByteCount: Int
     ) throws(CacheError) -> Reservation {
         guard (1...Limits.keyByteCountMax).contains(key.byteCount) else {
-            throw CacheError(.invalidArgument, "a key has 1 to \(Limits.keyByteCountMax) bytes, not \(key.byteCount)")
+            throw CacheError(
+                .invalidArgument,
+                "a key has 1 to \(Limits.keyByteCountMax) bytes, not \(key.byteCount)"
+            )
         }
         guard (1...Limits.payloadByteCountMax).contains(payloadByteCount) else {
             throw CacheError(
-                .limitExceeded, "a block has 1 to \(Limits.payloadByteCountMax) bytes, not \(payloadByteCount)"
+                .limitExceeded,
+                "a block has 1 to \(Limits.payloadByteCountMax) bytes, not \(payloadByteCount)"
             )
         }
         guard !isDraining.load(ordering: .relaxed) else {
@@ -26,7 +32,8 @@ extension BlockStore {
             status.byteCount + payloadByteCount > dirtyByteCountMax
         {
             throw CacheError(
-                .overloaded, "the write-behind queue is full (\(status.byteCount) bytes wait for the disk); try again"
+                .overloaded,
+                "the write-behind queue is full (\(status.byteCount) bytes wait for the disk); try again"
             )
         }
         return try memory.reserve(space.identity(of: key), key: key, payloadByteCount: payloadByteCount)
@@ -94,10 +101,13 @@ extension BlockStore {
     /// Calls `completion` once the block is on disk and synced, or with the reason why it is not. On a thread of the
     /// store's, or before this returns.
     package func whenDurable(
-        _ ticket: DurabilityTicket, _ completion: @escaping @Sendable (CacheError?) -> Void
+        _ ticket: DurabilityTicket,
+        _ completion: @escaping @Sendable (CacheError?) -> Void
     ) {
         guard let writeBehind else {
-            return completion(CacheError(.tierUnavailable, "this node has no disk tier; start it with --disk"))
+            return completion(
+                CacheError(.tierUnavailable, "this node has no disk tier; start it with --disk")
+            )
         }
         counters.durablePuts.add()
         writeBehind.whenWritten(ticket.handle, completion)
@@ -107,7 +117,9 @@ extension BlockStore {
         Int(Double(memory.arena.byteCount) * configuration.dirtyShareMax)
     }
 
-    private func attributes(_ identity: BlockIdentity, in space: KeySpace, _ options: PutOptions) -> BlockAttributes {
+    private func attributes(_ identity: BlockIdentity, in space: KeySpace, _ options: PutOptions)
+        -> BlockAttributes
+    {
         let now = clock.unixMilliseconds()
         var expiresAt = options.expiresAt
         if let timeToLive = options.timeToLive {

@@ -47,7 +47,9 @@ package final class BlockStore: Sendable {
         let counters = StoreCounters()
         let departures = DepartureLog(countMax: configuration.departureCountMax)
         let registry = try SpaceRegistry(
-            secret: secret, directory: directory, namespaceCountMax: configuration.namespaceCountMax
+            secret: secret,
+            directory: directory,
+            namespaceCountMax: configuration.namespaceCountMax
         )
         let observer = RemovalObserver(counters: counters, departures: departures)
         let memory = try MemoryTier(memoryConfiguration, clock: clock) { identity, _, reason in
@@ -130,7 +132,8 @@ package final class BlockStore: Sendable {
     /// Refuses new puts and writes what is in memory to disk.
     ///
     /// Blocks until all is written, the time is over or the disk fails; returns the blocks left unwritten.
-    package func drain(within limit: Duration, progress: (_ blockCount: Int, _ byteCount: Int) -> Void) -> Int {
+    package func drain(within limit: Duration, progress: (_ blockCount: Int, _ byteCount: Int) -> Void) -> Int
+    {
         isDraining.store(true, ordering: .sequentiallyConsistent)
         guard let writeBehind else { return 0 }
         writeBehind.flush()

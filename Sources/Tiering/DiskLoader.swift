@@ -40,7 +40,11 @@ final class DiskLoader: Sendable {
     private let threads = Mutex<[ServiceThread]>([])
 
     init(
-        memory: MemoryTier, disk: DiskTier, counters: StoreCounters, pinnedByteCountMax: Int, configuration: StoreConfiguration
+        memory: MemoryTier,
+        disk: DiskTier,
+        counters: StoreCounters,
+        pinnedByteCountMax: Int,
+        configuration: StoreConfiguration
     ) {
         self.memory = memory
         self.disk = disk
@@ -89,7 +93,9 @@ final class DiskLoader: Sendable {
                 counters.sharedLoads.add()
                 return false
             }
-            guard !state.isClosed, state.queuedCount < queueCountMax, state.flights[identity] == nil else { return nil }
+            guard !state.isClosed, state.queuedCount < queueCountMax, state.flights[identity] == nil else {
+                return nil
+            }
             state.flights[identity] = Flight(waiters: waiter.map { [$0] } ?? [])
             state.queue.append(Request(identity: identity, key: key))
             return true
@@ -139,7 +145,9 @@ final class DiskLoader: Sendable {
     }
 
     private func read(_ request: Request) -> BlockLease? {
-        if let resident = unsafe memory.lease(request.identity, key: request.key.span.bytes) { return resident }
+        if let resident = unsafe memory.lease(request.identity, key: request.key.span.bytes) {
+            return resident
+        }
         guard let summary = disk.summary(request.identity) else { return nil }
         guard let reservation = reserve(request, byteCount: summary.payloadByteCount) else {
             counters.missesNoMemory.add()
@@ -148,7 +156,11 @@ final class DiskLoader: Sendable {
         let header: BlockHeader?
         do {
             // SAFETY: the reservation owns exactly `payloadByteCount` bytes of the arena until it is committed.
-            header = unsafe try disk.read(request.identity, key: request.key.span.bytes, into: reservation.payload)
+            header = unsafe try disk.read(
+                request.identity,
+                key: request.key.span.bytes,
+                into: reservation.payload
+            )
         } catch {
             counters.missesDiskError.add()
             return nil
@@ -182,7 +194,9 @@ final class DiskLoader: Sendable {
     private func reserve(_ request: Request, byteCount: Int) -> Reservation? {
         for attempt in 0..<20 {
             if let reservation = unsafe try? memory.reserve(
-                request.identity, key: request.key.span.bytes, payloadByteCount: byteCount
+                request.identity,
+                key: request.key.span.bytes,
+                payloadByteCount: byteCount
             ) {
                 return reservation
             }

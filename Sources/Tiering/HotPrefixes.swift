@@ -41,7 +41,12 @@ final class HotPrefixes: Sendable {
                 hits += smallest.value.hits
                 state.candidates[smallest.key] = nil
             }
-            state.candidates[last] = Candidate(keys: keys, blockCount: matched, hits: hits, tokenCount: tokenCount)
+            state.candidates[last] = Candidate(
+                keys: keys,
+                blockCount: matched,
+                hits: hits,
+                tokenCount: tokenCount
+            )
         }
     }
 

@@ -49,7 +49,12 @@ final class SpaceRegistry: Sendable {
                 state.descriptions[description.id] = description
                 toSave = Array(state.descriptions.values)
             }
-            let space = self.space(in: &state, tenant: tenant, id: description.id, elementType: description.elementType)
+            let space = self.space(
+                in: &state,
+                tenant: tenant,
+                id: description.id,
+                elementType: description.elementType
+            )
             return .success((space, toSave))
         }
         let (space, toSave) = try result.get()
@@ -77,7 +82,9 @@ final class SpaceRegistry: Sendable {
         state.withLock { $0.spacesByPrefix[prefix] }
     }
 
-    private func space(in state: inout State, tenant: Tenant, id: NamespaceID, elementType: ElementType) -> KeySpace {
+    private func space(in state: inout State, tenant: Tenant, id: NamespaceID, elementType: ElementType)
+        -> KeySpace
+    {
         let name = SpaceName(tenant: tenant, namespace: id)
         if let known = state.spaces[name] { return known }
         let prefix = KeyPrefix(secret: secret, tenant: tenant, namespace: id)

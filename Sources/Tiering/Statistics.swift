@@ -37,7 +37,9 @@ package struct Statistics: Sendable {
     }
 
     mutating func add(_ name: String, _ value: Int) { fields.append((name, .integer(value))) }
-    mutating func add(_ name: String, _ counter: borrowing Counter) { fields.append((name, .integer(counter.value))) }
+    mutating func add(_ name: String, _ counter: borrowing Counter) {
+        fields.append((name, .integer(counter.value)))
+    }
     mutating func add(_ name: String, ratio: Double) { fields.append((name, .ratio(ratio))) }
     mutating func add(_ name: String, text: String) { fields.append((name, .text(text))) }
 }

@@ -148,7 +148,8 @@ final class WriteBehind: Sendable {
             }
             let oldest = state.queue[state.head].since
             if state.isFlushing || state.dirtyByteCount >= min(disk.unitByteCount, dirtyByteCountSoftMax)
-                || now &- oldest >= writeDelayNanoseconds || state.dirtyHandles.count >= UnitPlan.blockCountMax
+                || now &- oldest >= writeDelayNanoseconds
+                || state.dirtyHandles.count >= UnitPlan.blockCountMax
             {
                 return nil
             }
@@ -173,7 +174,11 @@ final class WriteBehind: Sendable {
                     payloadChecksum: lease.payloadChecksum
                 )
                 // The lease is kept until the unit is finished, so the payload cannot move.
-                unsafe try writer.append(header: header, key: lease.keyBytes.span.bytes, payload: lease.payload)
+                unsafe try writer.append(
+                    header: header,
+                    key: lease.keyBytes.span.bytes,
+                    payload: lease.payload
+                )
                 catchUp(with: lease)
                 plan.leases.append(lease)
             }
@@ -227,7 +232,9 @@ final class WriteBehind: Sendable {
             _ = disk.invalidate(lease.identity)
             return
         }
-        guard let current = memory.summary(lease.identity)?.attributes, current != lease.attributes else { return }
+        guard let current = memory.summary(lease.identity)?.attributes, current != lease.attributes else {
+            return
+        }
         _ = disk.update(lease.identity) { $0 = current }
     }
 
@@ -236,7 +243,9 @@ final class WriteBehind: Sendable {
         // The memory tier goes on alone: what cannot be written may be evicted, counted, instead of refusing all puts.
         memory.setDirtyEvictable(true)
         let (waiters, isClosed) = state.withLock { state in
-            let entries = plan.entries.map { Entry(handle: $0.handle, byteCount: $0.byteCount, since: $0.since) }
+            let entries = plan.entries.map {
+                Entry(handle: $0.handle, byteCount: $0.byteCount, since: $0.since)
+            }
             state.queue.replaceSubrange(0..<state.head, with: entries)
             state.head = 0
             // Blocks that are gone need no further try.

@@ -25,9 +25,9 @@ struct Larder: AsyncParsableCommand {
         subcommands: [
             ServeCommand.self, WorkerCommand.self,
             MatchCommand.self, GetCommand.self, PutCommand.self, DeleteCommand.self, PinCommand.self,
-            UnpinCommand.self, ExplainCommand.self, WarmCommand.self, StatsCommand.self, DoctorCommand.self,
-            UserCommand.self,
-            VersionCommand.self, CompletionsCommand.self,
+            UnpinCommand.self, ExplainCommand.self, DescribeCommand.self,
+            WarmCommand.self, StatsCommand.self, DoctorCommand.self, BenchCommand.self,
+            UserCommand.self, CompletionsCommand.self, VersionCommand.self,
         ]
     )
 

@@ -14,7 +14,10 @@ struct DiskBudgetTests {
         let tier = try fixture.open(budget: Self.budget)
         var largest = 0
         for start in stride(from: 0, to: 200, by: 20) {
-            try fixture.put((start..<(start + 20)).map { TestBlock(number: $0, byteCount: 1 << 20) }, into: tier)
+            try fixture.put(
+                (start..<(start + 20)).map { TestBlock(number: $0, byteCount: 1 << 20) },
+                into: tier
+            )
             let statistics = tier.statistics()
             largest = max(largest, statistics.directoryByteCount)
             #expect(statistics.accountedByteCount <= Self.budget)
@@ -50,7 +53,9 @@ struct DiskBudgetTests {
         tier.close()
     }
 
-    @Test("a block larger than a unit, or than a segment, is taken; one above a quarter of the budget is refused")
+    @Test(
+        "a block larger than a unit, or than a segment, is taken; one above a quarter of the budget is refused"
+    )
     func largeBlocks() throws {
         let fixture = try TierFixture()
         let tier = try fixture.open(budget: Self.budget)
@@ -100,7 +105,10 @@ struct DiskBudgetTests {
         #expect(tier.update(pinnedLater.identity) { $0.pinnedUntil = .max } != nil)
         fixture.makeHot(hot)
         for start in stride(from: 0, to: 160, by: 40) {
-            try fixture.put((start..<(start + 40)).map { TestBlock(number: $0, byteCount: 1 << 20) }, into: tier)
+            try fixture.put(
+                (start..<(start + 40)).map { TestBlock(number: $0, byteCount: 1 << 20) },
+                into: tier
+            )
         }
         for _ in 0..<2 {
             for block in [pinned, leased, hot, pinnedLater] { #expect(try fixture.isRight(block, in: tier)) }
@@ -112,7 +120,10 @@ struct DiskBudgetTests {
         // No lease any more, no pin: now they go.
         #expect(tier.update(pinned.identity) { $0.pinnedUntil = 0 } != nil)
         for start in stride(from: 200, to: 360, by: 40) {
-            try fixture.put((start..<(start + 40)).map { TestBlock(number: $0, byteCount: 1 << 20) }, into: tier)
+            try fixture.put(
+                (start..<(start + 40)).map { TestBlock(number: $0, byteCount: 1 << 20) },
+                into: tier
+            )
         }
         #expect(try fixture.read(leased, from: tier) == .miss)
         #expect(try fixture.read(pinned, from: tier) == .miss)
@@ -132,6 +143,30 @@ struct DiskBudgetTests {
         let statistics = tier.statistics()
         #expect(statistics.blocksCarried > 0)
         #expect(Double(statistics.tableByteCountWritten) < 1.2 * Double(statistics.storedByteCountWritten))
+        tier.close()
+    }
+
+    @Test("many small durable units are written together; nothing is lost, nothing deleted comes back")
+    func smallUnits() throws {
+        let fixture = try TierFixture()
+        var tier = try fixture.open(segment: 2 << 20, unitCountMax: 40)
+        for number in 0..<120 {
+            try fixture.put([TestBlock(number: number, byteCount: 3_000)], into: tier)
+            if number == 30 { #expect(tier.invalidate(TestBlock(number: 3).identity)) }
+            if number == 50 { _ = tier.update(TestBlock(number: 4).identity) { $0.pinnedUntil = 5 } }
+        }
+        #expect(tier.statistics().unitCount <= 60)
+        #expect(tier.statistics().blocksCarried > 60)
+        for _ in 0..<2 {
+            for number in 0..<120 {
+                let isThere = try fixture.isRight(TestBlock(number: number, byteCount: 3_000), in: tier)
+                #expect(isThere == (number != 3))
+            }
+            #expect(tier.summary(TestBlock(number: 4).identity)?.attributes.pinnedUntil == 5)
+            #expect(tier.statistics().blockCount == 119)
+            tier.close()
+            tier = try fixture.open(segment: 2 << 20, unitCountMax: 40)
+        }
         tier.close()
     }
 
@@ -162,6 +197,8 @@ struct DiskBudgetTests {
     func readersDuringDrops() async throws {
         let fixture = try TierFixture()
         let tier = try fixture.open(budget: Self.budget)
+        // Something to meet from the start, however late the writer gets its turn.
+        try fixture.put((0..<150).map { TestBlock(number: $0, byteCount: 300_000, version: 0) }, into: tier)
         try await withThrowingTaskGroup(of: Int.self) { group in
             for reader in 0..<3 {
                 group.addTask {

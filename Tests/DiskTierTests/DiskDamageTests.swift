@@ -9,7 +9,8 @@ struct DiskDamageTests {
     /// Rounds of damage; `LARDER_SOAK=1000` makes a soak of it. The seed is printed and can be given.
     static let rounds = ProcessInfo.processInfo.environment["LARDER_SOAK"].flatMap(Int.init) ?? 100
     static let seed =
-        ProcessInfo.processInfo.environment["LARDER_SEED"].flatMap(UInt64.init) ?? UInt64.random(in: 0 ... .max)
+        ProcessInfo.processInfo.environment["LARDER_SEED"].flatMap(UInt64.init)
+        ?? UInt64.random(in: 0 ... .max)
 
     @Test("whatever is flipped or cut in a stopped directory, each read is right or a miss")
     func randomDamage() throws {
@@ -45,9 +46,12 @@ struct DiskDamageTests {
         #expect(tally.right > 0 && tally.miss > 0)
     }
 
-    @Test("a database without CURRENT or MANIFEST is set aside, and the tier starts empty", arguments: [
-        "CURRENT", "MANIFEST", "FORMAT",
-    ])
+    @Test(
+        "a database without CURRENT or MANIFEST is set aside, and the tier starts empty",
+        arguments: [
+            "CURRENT", "MANIFEST", "FORMAT",
+        ]
+    )
     func unusable(file: String) throws {
         let fixture = try TierFixture()
         let blocks = try writeVariedBlocks(fixture)
@@ -91,7 +95,8 @@ struct DiskDamageTests {
         tier.close()
         try FileManager.default.removeItem(atPath: copy.directory + "/durable-mark")
         try FileManager.default.copyItem(
-            atPath: live.directory + "/durable-mark", toPath: copy.directory + "/durable-mark"
+            atPath: live.directory + "/durable-mark",
+            toPath: copy.directory + "/durable-mark"
         )
         tier = try copy.open()
         #expect(tier.openReport.missingDurableUnits == 2)
@@ -128,7 +133,9 @@ struct DiskDamageTests {
 
         // The newest table: flip a bit in every 20 kB behind the pinned block.
         let database = fixture.directory + "/blocks"
-        let tables = try FileManager.default.contentsOfDirectory(atPath: database).filter { $0.hasSuffix(".sst") }
+        let tables = try FileManager.default.contentsOfDirectory(atPath: database).filter {
+            $0.hasSuffix(".sst")
+        }
         let newest = try #require(tables.max()).self
         var bytes = try Data(contentsOf: URL(filePath: database + "/" + newest))
         for offset in stride(from: 60_000, to: bytes.count - 60_000, by: 20_000) { bytes[offset] ^= 4 }
@@ -160,7 +167,10 @@ struct DiskDamageTests {
             let kind = TestBlock.Kind.allCases[number % 3]
             blocks.append(TestBlock(number: number, kind: kind, byteCount: 100 + number * number * 60))
         }
-        try fixture.put([TestBlock(number: 8, byteCount: 70_000), TestBlock(number: 9, byteCount: 5_000)], into: tier)
+        try fixture.put(
+            [TestBlock(number: 8, byteCount: 70_000), TestBlock(number: 9, byteCount: 5_000)],
+            into: tier
+        )
         try fixture.put(blocks, into: tier)
         _ = tier.invalidate(TestBlock(number: 8).identity)
         let newer = TestBlock(number: 9, byteCount: 6_000, version: 1)
@@ -174,7 +184,8 @@ struct DiskDamageTests {
     private func damage(_ directory: String, _ random: inout SeededRandom) throws -> String {
         let files = try FileManager.default.subpathsOfDirectory(atPath: directory).sorted().filter { path in
             let attributes = try? FileManager.default.attributesOfItem(atPath: directory + "/" + path)
-            return attributes?[.type] as? FileAttributeType == .typeRegular && (attributes?[.size] as? Int ?? 0) > 0
+            return attributes?[.type] as? FileAttributeType == .typeRegular
+                && (attributes?[.size] as? Int ?? 0) > 0
         }
         let tables = files.filter { $0.hasSuffix(".sst") }
         let choice = random.next() % 3 == 0 || tables.isEmpty ? files : tables

@@ -54,7 +54,9 @@ struct DiskFullTests {
         let first = TestBlock(number: 0, byteCount: 500_000)
         var error: CacheError?
         do {
-            for number in 0..<200 { try fixture.put([TestBlock(number: number, byteCount: 500_000)], into: tier) }
+            for number in 0..<200 {
+                try fixture.put([TestBlock(number: number, byteCount: 500_000)], into: tier)
+            }
         } catch let caught as CacheError {
             error = caught
         }

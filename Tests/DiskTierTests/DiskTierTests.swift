@@ -7,7 +7,8 @@ import Testing
 struct DiskTierTests {
     @Test(
         "a block of any size and kind reads back equal, before and after a restart",
-        arguments: [1, 255, 4_096, 2 << 20, (2 << 20) + 1, 8 << 20], TestBlock.Kind.allCases
+        arguments: [1, 255, 4_096, 2 << 20, (2 << 20) + 1, 8 << 20],
+        TestBlock.Kind.allCases
     )
     func roundTrip(byteCount: Int, kind: TestBlock.Kind) throws {
         let fixture = try TierFixture()
@@ -201,7 +202,10 @@ struct DiskTierTests {
         var cursor: UInt64 = 0
         var rounds = 0
         repeat {
-            cursor = try tier.scan(prefix: TestBlock(number: 0).prefix, cursor: cursor, count: 7) { _, key, summary in
+            cursor = try tier.scan(prefix: TestBlock(number: 0).prefix, cursor: cursor, count: 7) {
+                _,
+                key,
+                summary in
                 #expect(summary.payloadByteCount == 10)
                 keys.append(key)
             }

@@ -74,8 +74,11 @@ struct TestBlock: Hashable {
             identity: identity,
             keyByteCount: key.count,
             attributes: BlockAttributes(
-                tokenCount: UInt32(number), elementType: elementType, createdAt: unixMilliseconds,
-                expiresAt: expiresAt, pinnedUntil: pinnedUntil
+                tokenCount: UInt32(number),
+                elementType: elementType,
+                createdAt: unixMilliseconds,
+                expiresAt: expiresAt,
+                pinnedUntil: pinnedUntil
             ),
             payloadByteCount: payload.count,
             payloadChecksum: unsafe payload.withUnsafeBytes { unsafe PayloadChecksum.of($0) }

@@ -27,11 +27,17 @@ final class TierFixture: Sendable {
         unit: Int? = nil,
         segment: Int? = nil,
         blockCountMax: Int = 100_000,
+        unitCountMax: Int = 8_192,
         compresses: Bool = true
     ) throws -> DiskTier {
         let configuration = DiskTierConfiguration(
-            directory: directory, byteCountMax: budget, unitByteCount: unit, segmentByteCount: segment,
-            blockCountMax: blockCountMax, compresses: compresses,
+            directory: directory,
+            byteCountMax: budget,
+            unitByteCount: unit,
+            segmentByteCount: segment,
+            blockCountMax: blockCountMax,
+            unitCountMax: unitCountMax,
+            compresses: compresses,
             shouldCarry: { [self] identity in hot.withLock { $0.contains(identity) } }
         )
         return try DiskTier.open(configuration, clock: clock) { [self] _, _, reason in
@@ -61,7 +67,9 @@ final class TierFixture: Sendable {
         let key = block.key
         try unsafe payload.withUnsafeBytes { bytes in
             try unsafe unit.append(
-                header: block.header(at: clock.unixMilliseconds()), key: key.span.bytes, payload: bytes
+                header: block.header(at: clock.unixMilliseconds()),
+                key: key.span.bytes,
+                payload: bytes
             )
         }
     }
@@ -83,7 +91,8 @@ final class TierFixture: Sendable {
             try unsafe tier.read(block.identity, key: key.span.bytes, into: buffer)
         }
         guard let header else { return .miss }
-        return bytes == block.payload && header.identity == block.identity ? .right(header.attributes) : .wrong
+        return bytes == block.payload && header.identity == block.identity
+            ? .right(header.attributes) : .wrong
     }
 
     func isRight(_ block: TestBlock, in tier: DiskTier) throws -> Bool {

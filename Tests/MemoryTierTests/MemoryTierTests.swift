@@ -39,7 +39,7 @@ struct MemoryTierTests {
         #expect(lease.keyBytes == Workbench.key(1))
         #expect(
             bench.tier.summary(lease.identity)
-                == BlockSummary(payloadByteCount: byteCount, attributes: attributes)
+                == BlockSummary(payloadByteCount: byteCount, payloadChecksum: 77, attributes: attributes)
         )
         #expect(bench.tier.lease(lease.handle)?.bytes == payload)
     }
@@ -159,7 +159,7 @@ struct MemoryTierTests {
 
     @Test("a hold keeps a block like a lease, and stale handles do nothing")
     func holds() throws {
-        let bench = try Workbench()
+        let bench = try Workbench(shardCount: 1)
         try bench.put(1, [1, 2, 3])
         let hold = try #require(bench.tier.retain(Workbench.identity(1)))
         #expect(hold.byteCount == bench.tier.statistics().usedByteCount)
@@ -168,12 +168,16 @@ struct MemoryTierTests {
         bench.tier.release(hold.handle)
         #expect(bench.tier.statistics().leasedBlockCount == 0)
         #expect(bench.tier.evict(untilFreeByteCount: .max) == 1)
-        try bench.put(2, [4])
+        try bench.put(2, [4], isDirty: true)
         let other = try #require(bench.tier.retain(Workbench.identity(2)))
+        // The same place, another occupant.
+        #expect(other.handle.slot == hold.handle.slot)
         bench.tier.release(hold.handle)
         bench.tier.markClean(hold.handle)
         bench.tier.touch([hold.handle])
+        #expect(bench.tier.lease(hold.handle) == nil)
         #expect(bench.tier.statistics().leasedBlockCount == 1)
+        #expect(bench.tier.statistics().dirtyBlockCount == 1)
         bench.tier.release(other.handle)
         #expect(bench.tier.statistics().leasedBlockCount == 0)
     }
@@ -240,6 +244,25 @@ struct MemoryTierTests {
             #expect(seen[Workbench.key(6)] == 0)
         }
         #expect(bench.tier.scan(prefix: nil, cursor: .max, count: 10) { _, _, _, _ in } == 0)
+    }
+
+    @Test("the blocks of a prefix are counted, expired ones not")
+    func count() throws {
+        let bench = try Workbench()
+        let other = KeyPrefix(words: SIMD2(21, 22))
+        for number in 0..<2_000 {
+            try bench.put(
+                number,
+                [1],
+                prefix: number % 4 == 0 ? other : Workbench.prefix,
+                expiresIn: number < 100 ? 5 : nil
+            )
+        }
+        #expect(bench.tier.blockCount(prefix: Workbench.prefix) == 1_500)
+        bench.clock.advance(milliseconds: 5)
+        #expect(bench.tier.blockCount(prefix: Workbench.prefix) == 1_425)
+        #expect(bench.tier.blockCount(prefix: other) == 475)
+        #expect(bench.tier.blockCount(prefix: KeyPrefix(words: .zero)) == 0)
     }
 
     @Test("keys and payloads out of bounds are refused before anything is taken")

@@ -76,7 +76,10 @@ struct RequestParserTests {
     static let cases: [Case] = [
         Case(input: "PING\r\n", expected: [.request(["PING"])]),
         Case(input: "PING\n", expected: [.request(["PING"])]),
-        Case(input: "  set  a 'b c'  \r\n\r\n\nGET a\r\n", expected: [.request(["set", "a", "b c"]), .request(["GET", "a"])]),
+        Case(
+            input: "  set  a 'b c'  \r\n\r\n\nGET a\r\n",
+            expected: [.request(["set", "a", "b c"]), .request(["GET", "a"])]
+        ),
         Case(input: "a \"x\\x41\\n\\\"\" 'it\\'s'\r\n", expected: [.request(["a", "xA\n\"", "it's"])]),
         Case(input: "a \"b\r\n", expected: [.error("ERR Protocol error: unbalanced quotes in request")]),
         Case(input: "a 'b'c\r\n", expected: [.error("ERR Protocol error: unbalanced quotes in request")]),
@@ -96,7 +99,9 @@ struct RequestParserTests {
         ),
         Case(
             input: "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$11\r\n01234567890\r\nPING\r\n",
-            expected: [.payloadBegins(2, 11), .payloadEnds(2), .request(["SET", "k", ""]), .request(["PING"])]
+            expected: [
+                .payloadBegins(2, 11), .payloadEnds(2), .request(["SET", "k", ""]), .request(["PING"]),
+            ]
         ),
         Case(input: "*1\r\n$101\r\n", expected: [.error("ERR Protocol error: invalid bulk length")]),
         Case(input: "*1\r\n$-1\r\n", expected: [.error("ERR Protocol error: invalid bulk length")]),
@@ -108,7 +113,10 @@ struct RequestParserTests {
             expected: [.error("ERR Protocol error: invalid bulk length")]
         ),
         Case(input: "*9\r\n", expected: [.error("ERR Protocol error: invalid multibulk length")]),
-        Case(input: "*9223372036854775808\r\n", expected: [.error("ERR Protocol error: invalid multibulk length")]),
+        Case(
+            input: "*9223372036854775808\r\n",
+            expected: [.error("ERR Protocol error: invalid multibulk length")]
+        ),
         Case(input: "*1\rx", expected: [.error("ERR Protocol error: invalid multibulk length")]),
         Case(input: "*1\r\nPING\r\n", expected: [.error("ERR Protocol error: expected '$', got 'P'")]),
         Case(
@@ -134,7 +142,10 @@ struct RequestParserTests {
         for cut in bytes.indices {
             #expect(parse(bytes, pieces: [cut], limits: Self.small) == example.expected, "cut at \(cut)")
         }
-        #expect(parse(bytes, pieces: Array(bytes.indices), limits: Self.small) == example.expected, "byte by byte")
+        #expect(
+            parse(bytes, pieces: Array(bytes.indices), limits: Self.small) == example.expected,
+            "byte by byte"
+        )
     }
 
     @Test("and a failed parser stays failed")

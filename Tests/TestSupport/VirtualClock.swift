@@ -9,7 +9,9 @@ public final class VirtualClock: CacheClock {
     public init() {}
 
     /// Nanoseconds: one hour and what was advanced.
-    public func monotonicNanoseconds() -> UInt64 { 3_600_000_000_000 + elapsed.load(ordering: .sequentiallyConsistent) }
+    public func monotonicNanoseconds() -> UInt64 {
+        3_600_000_000_000 + elapsed.load(ordering: .sequentiallyConsistent)
+    }
 
     /// Milliseconds since 1970.
     public func unixMilliseconds() -> UInt64 {

@@ -18,11 +18,15 @@ struct MemoryOnlyTests {
         defer { store.close() }
         let space = store.space(tenant: .default, database: 0)
         for byteCount in [1, 63, 64, 4_096, 1 << 20] {
-            #expect(try store.put(space, byteCount, content(byteCount, byteCount: byteCount)).outcome == .stored)
+            #expect(
+                try store.put(space, byteCount, content(byteCount, byteCount: byteCount)).outcome == .stored
+            )
         }
-        #expect(try await store.get(space, [63, 5, 1 << 20]) == [
-            content(63, byteCount: 63), nil, content(1 << 20, byteCount: 1 << 20),
-        ])
+        #expect(
+            try await store.get(space, [63, 5, 1 << 20]) == [
+                content(63, byteCount: 63), nil, content(1 << 20, byteCount: 1 << 20),
+            ]
+        )
         #expect(try store.why(space, 63) == .memory)
         #expect(try store.why(space, 5) == .neverSeen)
         #expect(store.blockCount(space) == 5)
@@ -99,7 +103,11 @@ struct MemoryOnlyTests {
         let owner = LeaseOwner(connectionID: 1)
         for number in [0, 1, 2, 4] { _ = try store.put(space, number, content(number, byteCount: 1 << 20)) }
         let match = store.match(
-            space, keys: try batch(0..<6), lease: .seconds(5), prefetches: false, owner: owner
+            space,
+            keys: try batch(0..<6),
+            lease: .seconds(5),
+            prefetches: false,
+            owner: owner
         )
         #expect(match.tiers == [.memory, .memory, .memory])
         let lease = try #require(match.leaseID)
@@ -143,17 +151,30 @@ struct MemoryOnlyTests {
         let space = store.space(tenant: .default, database: 0)
         for number in 0..<30 { _ = try store.put(space, number, content(number, byteCount: 1 << 20)) }
         let match = store.match(
-            space, keys: try batch(0..<30), lease: .seconds(60), prefetches: false, owner: LeaseOwner(connectionID: 1)
+            space,
+            keys: try batch(0..<30),
+            lease: .seconds(60),
+            prefetches: false,
+            owner: LeaseOwner(connectionID: 1)
         )
         #expect((10...16).contains(match.tiers.count))
         let second = store.match(
-            space, keys: try batch(20..<30), lease: .seconds(60), prefetches: false,
+            space,
+            keys: try batch(20..<30),
+            lease: .seconds(60),
+            prefetches: false,
             owner: LeaseOwner(connectionID: 2)
         )
         #expect(second.tiers.isEmpty && second.leaseID == nil)
-        #expect(store.match(
-            space, keys: try batch(0..<30), lease: nil, prefetches: false, owner: LeaseOwner(connectionID: 2)
-        ).tiers.count == 30)
+        #expect(
+            store.match(
+                space,
+                keys: try batch(0..<30),
+                lease: nil,
+                prefetches: false,
+                owner: LeaseOwner(connectionID: 2)
+            ).tiers.count == 30
+        )
     }
 
     @Test("a client that cannot take a miss gets one short lease a key; asking again does not renew it")
@@ -206,7 +227,10 @@ struct MemoryOnlyTests {
         #expect(store.clear(space) == 8)
         #expect(store.blockCount(space) == 0)
         #expect(store.statistics().integer("memory_blocks") == 0)
-        #expect(store.statistics().integer("memory_free_bytes") == store.statistics().integer("memory_arena_bytes"))
+        #expect(
+            store.statistics().integer("memory_free_bytes")
+                == store.statistics().integer("memory_arena_bytes")
+        )
     }
 
     @Test("a durable put without a disk tier is answered with a reason")
@@ -227,11 +251,19 @@ struct MemoryOnlyTests {
         for number in 0..<8 { _ = try store.put(space, number, [UInt8(number)]) { $0.tokenCount = 16 } }
         for _ in 0..<5 {
             _ = store.match(
-                space, keys: try batch([0, 1, 2, 77]), lease: nil, prefetches: false, owner: LeaseOwner(connectionID: 1)
+                space,
+                keys: try batch([0, 1, 2, 77]),
+                lease: nil,
+                prefetches: false,
+                owner: LeaseOwner(connectionID: 1)
             )
         }
         _ = store.match(
-            space, keys: try batch([4, 5]), lease: nil, prefetches: false, owner: LeaseOwner(connectionID: 1)
+            space,
+            keys: try batch([4, 5]),
+            lease: nil,
+            prefetches: false,
+            owner: LeaseOwner(connectionID: 1)
         )
         let hot = store.hottestPrefixes(space, limit: 1)
         #expect(hot.map(\.keys) == [try (0..<3).map { try name($0).bytes }])

@@ -32,7 +32,11 @@ struct StoreFixture {
 
     func open() throws -> BlockStore {
         try BlockStore(
-            memory: MemoryTierConfiguration(byteCount: memoryByteCount, blockCountMax: 65_536, prefaults: false),
+            memory: MemoryTierConfiguration(
+                byteCount: memoryByteCount,
+                blockCountMax: 65_536,
+                prefaults: false
+            ),
             disk: diskByteCount == 0
                 ? nil : DiskTierConfiguration(directory: directory.path, byteCountMax: diskByteCount),
             secret: secret,
@@ -70,7 +74,10 @@ func batch(_ numbers: some Sequence<Int>) throws -> KeyBatch {
 
 extension BlockStore {
     func put(
-        _ space: KeySpace, _ number: Int, _ bytes: [UInt8], _ change: (inout PutOptions) -> Void = { _ in }
+        _ space: KeySpace,
+        _ number: Int,
+        _ bytes: [UInt8],
+        _ change: (inout PutOptions) -> Void = { _ in }
     ) throws -> PutResult {
         var options = PutOptions()
         change(&options)
@@ -90,7 +97,9 @@ extension BlockStore {
     func putPatiently(_ space: KeySpace, _ number: Int, _ bytes: [UInt8]) async throws -> PutOutcome {
         for _ in 0..<1_000 {
             let outcome = try put(space, number, bytes).outcome
-            guard case .refused(let error) = outcome, error.code == .overloaded || error.code == .memoryExhausted else {
+            guard case .refused(let error) = outcome,
+                error.code == .overloaded || error.code == .memoryExhausted
+            else {
                 return outcome
             }
             await withCheckedContinuation { continuation in

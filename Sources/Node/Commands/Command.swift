@@ -2,7 +2,8 @@
 enum Command: String, CaseIterable, Sendable {
     case hello, auth, select, ping, echo, quit, reset, client, command, info, config, debug, memory
     case get, set, setex, psetex, setnx, mget, mset, strlen, getrange
-    case exists, del, unlink, ttl, pttl, expiretime, pexpiretime, expire, pexpire, expireat, pexpireat, persist
+    case exists, del, unlink, ttl, pttl, expiretime, pexpiretime, expire, pexpire, expireat, pexpireat,
+        persist
     case touch, type, scan, dbsize, flushdb, flushall
     case kvDescribe = "kv.describe"
     case kvMatch = "kv.match"

@@ -44,8 +44,11 @@ enum CommandTable {
             _ summary: String
         ) -> CommandSpecification {
             CommandSpecification(
-                command: command, arity: arity, scope: scope,
-                keys: (first: keys.0, last: keys.1, step: keys.2), summary: summary
+                command: command,
+                arity: arity,
+                scope: scope,
+                keys: (first: keys.0, last: keys.1, step: keys.2),
+                summary: summary
             )
         }
         return switch command {

@@ -190,11 +190,14 @@ final class LMConnection: ConnectionDriver {
         } catch {
             let now = store.clock.monotonicNanoseconds()
             let end = deadline ?? now &+ UInt64(clamping: Int64(limits.spaceTimeout.inSeconds * 1e9))
-            guard error.isWorthWaiting, end > now else { return counters.lmPutsRefused.add() }
+            guard error.isWorthWaiting, end > now else {
+                store.countRefusal(error)
+                return counters.lmPutsRefused.add()
+            }
             let resume = later { (connection: LMConnection, _: Void) in
                 connection.beginPut(request, isKey: isKey, until: end)
             }
-            store.whenSpaceFrees(within: .nanoseconds(Int64(clamping: end - now))) { resume(()) }
+            store.whenSpaceFrees { resume(()) }
         }
     }
 
@@ -203,7 +206,9 @@ final class LMConnection: ConnectionDriver {
         if let intake {
             // SAFETY: the place has `remaining` bytes before its trailer.
             unsafe input.withUnsafeReadableBytes { bytes in
-                unsafe intake.remainder.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<byteCount]))
+                unsafe intake.remainder.copyMemory(
+                    from: UnsafeRawBufferPointer(rebasing: bytes[..<byteCount])
+                )
             }
             counters.payloadBytesCopied.add(byteCount)
         } else {

@@ -66,7 +66,9 @@ struct LMShape: Hashable {
         let base = payload.count - Self.trailerByteCount
         func word(_ index: Int) -> Int32 {
             // SAFETY: eight words lie between `base` and the end, as checked above.
-            Int32(littleEndian: unsafe payload.loadUnaligned(fromByteOffset: base + 4 * index, as: Int32.self))
+            Int32(
+                littleEndian: unsafe payload.loadUnaligned(fromByteOffset: base + 4 * index, as: Int32.self)
+            )
         }
         guard word(7) == Int32(bitPattern: Self.magic) else { return nil }
         self.init(format: word(0), elementType: word(1), sizes: SIMD4(word(2), word(3), word(4), word(5)))

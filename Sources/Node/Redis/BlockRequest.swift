@@ -47,7 +47,8 @@ struct BlockRequest: Hashable {
         let width = command == .kvPut ? 2 : 1
         guard arguments.count - first == count * width else {
             throw CommandError(
-                text: "ERR \(count) announced, but \(arguments.count - first) arguments follow, not \(count * width)"
+                text:
+                    "ERR \(count) announced, but \(arguments.count - first) arguments follow, not \(count * width)"
             )
         }
         guard command != .kvPut else { return }

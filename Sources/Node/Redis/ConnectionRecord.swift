@@ -53,7 +53,12 @@ final class ConnectionTable: Sendable {
     /// Enters a connection.
     func add(address: String, localAddress: String, now: UInt64) -> ConnectionRecord {
         state.withLock { state in
-            let record = ConnectionRecord(id: state.nextID, address: address, localAddress: localAddress, now: now)
+            let record = ConnectionRecord(
+                id: state.nextID,
+                address: address,
+                localAddress: localAddress,
+                now: now
+            )
             state.nextID += 1
             state.records[record.id] = record
             return record

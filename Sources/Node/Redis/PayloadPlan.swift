@@ -14,7 +14,8 @@ enum PayloadPlan: Hashable {
         switch command {
         case .set, .setnx: index == 2 ? checked(.value(keyIndex: 1), arguments) : .discard
         case .setex, .psetex: index == 3 ? checked(.value(keyIndex: 1), arguments) : .discard
-        case .mset: index >= 2 && index.isMultiple(of: 2) ? checked(.value(keyIndex: index - 1), arguments) : .discard
+        case .mset:
+            index >= 2 && index.isMultiple(of: 2) ? checked(.value(keyIndex: index - 1), arguments) : .discard
         case .kvPut: index >= 5 ? checked(.block(keyIndex: index - 1), arguments) : .discard
         default: .discard
         }

@@ -113,7 +113,9 @@ extension RedisConnection {
             return
         }
         guard session.user?.may(.admin) == true else {
-            return fail("NOPERM figures of the whole node need the admin scope; KV.STATS ns tells of a namespace")
+            return fail(
+                "NOPERM figures of the whole node need the admin scope; KV.STATS ns tells of a namespace"
+            )
         }
         let fields = store.statistics().fields
         let own = counters.fields

@@ -36,7 +36,10 @@ extension RedisConnection {
         } else if isSubcommand("reply", 3) {
             setReplies()
         } else {
-            failSubcommand("client", ["id", "getname", "setname", "setinfo", "info", "no-evict", "no-touch", "reply"])
+            failSubcommand(
+                "client",
+                ["id", "getname", "setname", "setinfo", "info", "no-evict", "no-touch", "reply"]
+            )
         }
     }
 
@@ -52,7 +55,9 @@ extension RedisConnection {
         if known.contains(name) {
             fail(Self.wrongArgumentCount("\(command)|\(name)"))
         } else {
-            fail("ERR unknown subcommand '\(arguments.text(at: 1).prefix(128))'. Try \(command.uppercased()) HELP.")
+            fail(
+                "ERR unknown subcommand '\(arguments.text(at: 1).prefix(128))'. Try \(command.uppercased()) HELP."
+            )
         }
     }
 
@@ -75,8 +80,16 @@ extension RedisConnection {
     /// A user sees the connections of its own tenant, an admin all.
     private func list() {
         if arguments.count > 2 {
-            guard arguments.count == 4, arguments.matches("type", at: 2) else { return fail(Self.syntaxError) }
-            guard arguments.matches("normal", at: 3) else { return reply.verbatim("") }
+            guard arguments.count == 4, arguments.matches("type", at: 2) else {
+                return fail(Self.syntaxError)
+            }
+            guard !["master", "slave", "replica", "pubsub"].contains(arguments.text(at: 3).lowercased())
+            else {
+                return reply.verbatim("")
+            }
+            guard arguments.matches("normal", at: 3) else {
+                return fail("ERR Unknown client type '\(arguments.text(at: 3))'")
+            }
         }
         let now = store.clock.monotonicNanoseconds()
         let user = session.user

@@ -61,7 +61,8 @@ extension RedisConnection {
         let used = statistics.integer("memory_used_bytes")
         let arena = statistics.integer("memory_arena_bytes")
         return [
-            ("used_memory", String(used)), ("used_memory_dataset", String(used)), ("maxmemory", String(arena)),
+            ("used_memory", String(used)), ("used_memory_dataset", String(used)),
+            ("maxmemory", String(arena)),
             ("maxmemory_policy", "allkeys-lru"), ("mem_allocator", "larder-arena"),
         ]
     }

@@ -11,7 +11,9 @@ extension RedisConnection {
         let space = databaseSpace
         var count = 0
         for index in 1..<arguments.count where arguments.isKey(at: index) {
-            if store.exists(space, key: arguments.key(at: index), takesLease: !session.saidHello) { count += 1 }
+            if store.exists(space, key: arguments.key(at: index), takesLease: !session.saidHello) {
+                count += 1
+            }
         }
         reply.integer(count)
     }
@@ -62,13 +64,17 @@ extension RedisConnection {
         if isGT && isLT { return fail("ERR GT and LT options at the same time are not compatible") }
         guard let value = arguments.integer(at: 2) else { return fail(Self.notAnInteger) }
         let now = Int(clamping: store.clock.unixMilliseconds())
-        let (expiresAt, overflows) = (unit.milliseconds(value) ?? .max).addingReportingOverflow(isAbsolute ? 0 : now)
+        let (expiresAt, overflows) = (unit.milliseconds(value) ?? .max).addingReportingOverflow(
+            isAbsolute ? 0 : now
+        )
         guard unit.milliseconds(value) != nil, !overflows else {
             return fail("ERR invalid expire time in '\(name)' command")
         }
         guard let old = summary(key: 1)?.attributes.expiresAt else { return reply.integer(0) }
         let current = old == 0 ? Int.max : Int(clamping: old)
-        if isNX && old != 0 || isXX && old == 0 || isGT && expiresAt <= current || isLT && expiresAt >= current {
+        if isNX && old != 0 || isXX && old == 0 || isGT && expiresAt <= current
+            || isLT && expiresAt >= current
+        {
             return reply.integer(0)
         }
         if expiresAt <= now {
@@ -80,13 +86,19 @@ extension RedisConnection {
 
     /// PERSIST key
     func persist() {
-        guard let summary = summary(key: 1), summary.attributes.expiresAt != 0 else { return reply.integer(0) }
+        guard let summary = summary(key: 1), summary.attributes.expiresAt != 0 else {
+            return reply.integer(0)
+        }
         reply.integer(store.expire(databaseSpace, key: arguments.key(at: 1), at: 0) ? 1 : 0)
     }
 
     /// SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]
     func scan() {
-        guard let cursor = UInt64(arguments.text(at: 1)) else { return fail("ERR invalid cursor") }
+        // As Redis, which reads a negative cursor as a large one.
+        let text = arguments.text(at: 1)
+        guard let cursor = UInt64(text) ?? Int64(text).map(UInt64.init(bitPattern:)) else {
+            return fail("ERR invalid cursor")
+        }
         var pattern: GlobPattern?
         var count = 10
         var isString = true
@@ -118,8 +130,10 @@ extension RedisConnection {
 
     /// FLUSHDB and FLUSHALL [ASYNC | SYNC]
     func flush(_ databases: [Int]) {
-        guard arguments.count == 1
-            || arguments.count == 2 && (arguments.matches("async", at: 1) || arguments.matches("sync", at: 1))
+        guard
+            arguments.count == 1
+                || arguments.count == 2
+                    && (arguments.matches("async", at: 1) || arguments.matches("sync", at: 1))
         else { return fail(Self.syntaxError) }
         guard let user = session.user else { return }
         for database in databases { _ = store.clear(space(of: user, database: database)) }

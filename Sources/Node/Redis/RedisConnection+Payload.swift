@@ -51,19 +51,22 @@ extension RedisConnection {
     ) {
         do {
             let reservation = try store.reserve(
-                space, key: arguments.key(at: keyIndex), payloadByteCount: byteCount
+                space,
+                key: arguments.key(at: keyIndex),
+                payloadByteCount: byteCount
             )
             intake = PayloadIntake(reservation)
         } catch {
             var deadline = deadline
-            guard error.isWorthWaiting, let remaining = remainingSpaceTime(&deadline) else {
+            guard error.isWorthWaiting, hasSpaceTime(&deadline) else {
+                store.countRefusal(error)
                 fates[index] = .refused(error)
                 return
             }
             let resume = laterInside { (connection: RedisConnection, _: Void) in
                 connection.takePlace(for: index, byteCount, key: keyIndex, in: space, until: deadline)
             }
-            store.whenSpaceFrees(within: remaining) { resume(()) }
+            store.whenSpaceFrees { resume(()) }
         }
     }
 }

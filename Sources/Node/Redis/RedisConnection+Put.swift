@@ -8,7 +8,8 @@ extension RedisConnection {
     /// The KV.PUT that the arguments so far begin; `nil` when they are wrong, which is answered at the request's end.
     func beginPut(_ user: User) -> PutJob? {
         if let put { return put }
-        guard let request = try? BlockRequest(.kvPut, arguments, limits), let space = try? resolveNamespace(at: 1)
+        guard let request = try? BlockRequest(.kvPut, arguments, limits),
+            let space = try? resolveNamespace(at: 1)
         else { return nil }
         put = PutJob(space: space, request: request, now: store.clock.unixMilliseconds())
         return put
@@ -49,7 +50,8 @@ extension RedisConnection {
             withValue(at: keyIndex + 1, key: keyIndex, in: put.space) { connection, result in
                 switch result {
                 case .failure(let error): connection.put?.outcomes[current] = .refused(error)
-                case .success(let reservation): connection.commitBlock(payloadIndex: keyIndex + 1, reservation)
+                case .success(let reservation):
+                    connection.commitBlock(payloadIndex: keyIndex + 1, reservation)
                 }
                 if isSuspended { connection.putRest(from: current + 1) }
             }

@@ -7,12 +7,16 @@ extension RedisConnection {
     func config() {
         guard isSubcommand("get", -3) else {
             if isSubcommand("set", -4) || isSubcommand("resetstat", 2) || isSubcommand("rewrite", 2) {
-                return fail("ERR the node is configured by its flags, its environment and its file, not by CONFIG")
+                return fail(
+                    "ERR the node is configured by its flags, its environment and its file, not by CONFIG"
+                )
             }
             return failSubcommand("config", ["get", "set", "resetstat", "rewrite"])
         }
         let patterns = (2..<arguments.count).map { GlobPattern(arguments.bytes(at: $0).map(Self.lowercase)) }
-        let found = parameters.filter { parameter in patterns.contains { $0.matches(Array(parameter.name.utf8)) } }
+        let found = parameters.filter { parameter in
+            patterns.contains { $0.matches(Array(parameter.name.utf8)) }
+        }
         reply.map(found.count)
         for parameter in found {
             reply.bulk(parameter.name)
@@ -56,7 +60,9 @@ extension RedisConnection {
     func memory() {
         guard isSubcommand("usage", -3) else { return failSubcommand("memory", ["usage"]) }
         if arguments.count > 3 {
-            guard arguments.count == 5, arguments.matches("samples", at: 3) else { return fail(Self.syntaxError) }
+            guard arguments.count == 5, arguments.matches("samples", at: 3) else {
+                return fail(Self.syntaxError)
+            }
             guard let samples = arguments.integer(at: 4) else { return fail(Self.notAnInteger) }
             guard samples >= 0 else { return fail(Self.syntaxError) }
         }
@@ -83,7 +89,7 @@ extension RedisConnection {
             let asked = askedSpecifications
             reply.array(asked.count)
             for specification in asked {
-                if let specification { replyInformation(specification) } else { reply.nullArray() }
+                if let specification { replyInformation(specification) } else { reply.null() }
             }
         } else {
             failSubcommand("command", ["count", "list", "docs", "info"])

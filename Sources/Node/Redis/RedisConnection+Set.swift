@@ -20,7 +20,11 @@ extension RedisConnection {
     func setWithTime(unit: TimeUnit) {
         do {
             let expiresAt = try SetOptions.expiry(
-                arguments, at: 2, unit: unit, isAbsolute: false, now: store.clock.unixMilliseconds(),
+                arguments,
+                at: 2,
+                unit: unit,
+                isAbsolute: false,
+                now: store.clock.unixMilliseconds(),
                 command: unit == .seconds ? "setex" : "psetex"
             )
             put(value: 3, PutOptions.redis(expiresAt: expiresAt)) { connection, _ in

@@ -11,7 +11,13 @@ extension RedisConnection {
 
     /// The selected database of a user.
     func databaseSpace(of user: User) -> KeySpace {
-        space(of: user, database: session.database)
+        if let lastDatabase, lastDatabase.number == session.database, lastDatabase.space.tenant == user.tenant
+        {
+            return lastDatabase.space
+        }
+        let space = space(of: user, database: session.database)
+        lastDatabase = (session.database, space)
+        return space
     }
 
     /// A numbered database of a user.
@@ -34,11 +40,19 @@ extension RedisConnection {
     func resolveNamespace(at index: Int) throws(CacheError) -> KeySpace {
         guard let user = session.user else { throw CacheError(.unauthorized, "authentication required") }
         guard let namespace = NamespaceID(hexadecimal: arguments.bytes(at: index)) else {
-            throw CacheError(.invalidArgument, "a namespace is the 64 hexadecimal digits that KV.DESCRIBE returned")
+            throw CacheError(
+                .invalidArgument,
+                "a namespace is the 64 hexadecimal digits that KV.DESCRIBE returned"
+            )
         }
-        if let lastSpace, lastSpace.namespace == namespace, lastSpace.tenant == user.tenant { return lastSpace }
+        if let lastSpace, lastSpace.namespace == namespace, lastSpace.tenant == user.tenant {
+            return lastSpace
+        }
         guard let space = store.space(tenant: user.tenant, namespace: namespace) else {
-            throw CacheError(.invalidArgument, "unknown namespace: send KV.DESCRIBE with its description first")
+            throw CacheError(
+                .invalidArgument,
+                "unknown namespace: send KV.DESCRIBE with its description first"
+            )
         }
         lastSpace = space
         return space

@@ -111,16 +111,22 @@ extension RedisConnection {
 
     /// Remembers a stored value's length for the misses of its group.
     func rememberLength(_ byteCount: Int, key index: Int) {
-        guard mayNeedPaddedNil, let user = session.user, arguments[index].count >= LMCacheKey.byteCountMin else { return }
+        guard mayNeedPaddedNil, let user = session.user, arguments[index].count >= LMCacheKey.byteCountMin
+        else { return }
         services.paddedNils.record(
-            arguments.bytes(at: index), tenant: user.tenant, database: session.database, byteCount: byteCount
+            arguments.bytes(at: index),
+            tenant: user.tenant,
+            database: session.database,
+            byteCount: byteCount
         )
     }
 
     private func missed(key index: Int) {
         if mayNeedPaddedNil, let user = session.user, arguments[index].count >= LMCacheKey.byteCountMin,
             let padded = services.paddedNils.reply(
-                arguments.bytes(at: index), tenant: user.tenant, database: session.database
+                arguments.bytes(at: index),
+                tenant: user.tenant,
+                database: session.database
             )
         {
             counters.paddedNils.add()

@@ -25,33 +25,39 @@ extension RedisConnection {
         }
         let byteCount = arguments[valueIndex].count
         guard byteCount > 0 else {
-            return body(self, .failure(CacheError(.invalidArgument, "an empty value is not stored: 1 byte at least")))
+            return body(
+                self,
+                .failure(CacheError(.invalidArgument, "an empty value is not stored: 1 byte at least"))
+            )
         }
         do {
             let reservation = try store.reserve(
-                space, key: arguments.key(at: keyIndex), payloadByteCount: byteCount
+                space,
+                key: arguments.key(at: keyIndex),
+                payloadByteCount: byteCount
             )
             // SAFETY: the reservation was made for exactly this many bytes.
             unsafe arguments[valueIndex].withUnsafeBytes { unsafe reservation.payload.copyMemory(from: $0) }
             body(self, .success(reservation))
         } catch {
             var deadline = deadline
-            guard error.isWorthWaiting, let remaining = remainingSpaceTime(&deadline) else {
+            guard error.isWorthWaiting, hasSpaceTime(&deadline) else {
+                store.countRefusal(error)
                 return body(self, .failure(error))
             }
             let resume = later { (connection: RedisConnection, _: Void) in
                 connection.withValue(at: valueIndex, key: keyIndex, in: space, until: deadline, body)
             }
-            store.whenSpaceFrees(within: remaining) { resume(()) }
+            store.whenSpaceFrees { resume(()) }
         }
     }
 
-    /// The time a put may still wait for space; sets the deadline the first time. `nil` when it is over.
-    func remainingSpaceTime(_ deadline: inout UInt64?) -> Duration? {
+    /// Whether a put may still wait for space; sets the deadline the first time.
+    func hasSpaceTime(_ deadline: inout UInt64?) -> Bool {
         let now = store.clock.monotonicNanoseconds()
         let end = deadline ?? now &+ UInt64(clamping: Int64(limits.spaceTimeout.inSeconds * 1e9))
         deadline = end
-        return end > now ? .nanoseconds(Int64(clamping: end - now)) : nil
+        return end > now
     }
 
     static let keyRule = "a key has 1 to \(Limits.keyByteCountMax) bytes"

@@ -33,6 +33,8 @@ final class RedisConnection: ConnectionDriver {
     var put: PutJob?
     /// The namespace used last, resolved.
     var lastSpace: KeySpace?
+    /// The selected database, resolved, with its number.
+    var lastDatabase: (number: Int, space: KeySpace)?
     var transport: (any ConnectionTransport)?
 
     private var input = ByteBuffer()
@@ -189,7 +191,9 @@ final class RedisConnection: ConnectionDriver {
         if let intake {
             // SAFETY: the remainder of the reservation has at least `payloadRemaining` bytes.
             unsafe input.withUnsafeReadableBytes { bytes in
-                unsafe intake.remainder.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<byteCount]))
+                unsafe intake.remainder.copyMemory(
+                    from: UnsafeRawBufferPointer(rebasing: bytes[..<byteCount])
+                )
             }
             counters.payloadBytesCopied.add(byteCount)
         } else {

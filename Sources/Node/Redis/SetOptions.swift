@@ -65,7 +65,12 @@ struct SetOptions: Hashable {
         }
         guard let time else { return }
         expiresAt = try Self.expiry(
-            arguments, at: time.index, unit: time.unit, isAbsolute: time.isAbsolute, now: now, command: "set"
+            arguments,
+            at: time.index,
+            unit: time.unit,
+            isAbsolute: time.isAbsolute,
+            now: now,
+            command: "set"
         )
     }
 

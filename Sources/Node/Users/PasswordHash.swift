@@ -12,17 +12,23 @@ struct PasswordHash: Sendable, Hashable {
     private let hash: [UInt8]
 
     /// Rounds of new hashes, as a power of two: with 8 blocks, 16 MiB and a few hundredths of a second each.
-    private static let log2RoundsDefault = 14
+    static let log2RoundsDefault = 14
     private static let hashByteCount = 32
 
     /// Hashes a password with a fresh salt.
-    init(password: String) throws(CacheError) {
+    init(password: String, log2Rounds: Int = log2RoundsDefault) throws(CacheError) {
         var generator = SystemRandomNumberGenerator()
-        log2Rounds = Self.log2RoundsDefault
+        self.log2Rounds = log2Rounds
         blockSize = 8
         parallelism = 1
         salt = (0..<16).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
-        hash = try Self.derive(password, salt, log2Rounds: log2Rounds, blockSize: blockSize, parallelism: parallelism)
+        hash = try Self.derive(
+            password,
+            salt,
+            log2Rounds: log2Rounds,
+            blockSize: blockSize,
+            parallelism: parallelism
+        )
     }
 
     /// Reads the text of a hash; `nil` when it is none, or asks for more than 256 MiB or four times our rounds.
@@ -50,7 +56,11 @@ struct PasswordHash: Sendable, Hashable {
     /// Whether `password` is the one; takes as long as hashing, so never on an event loop.
     func verify(_ password: String) -> Bool {
         let derived = try? Self.derive(
-            password, salt, log2Rounds: log2Rounds, blockSize: blockSize, parallelism: parallelism
+            password,
+            salt,
+            log2Rounds: log2Rounds,
+            blockSize: blockSize,
+            parallelism: parallelism
         )
         return derived.map { ConstantTime.areEqual($0, hash) } ?? false
     }
@@ -64,8 +74,12 @@ struct PasswordHash: Sendable, Hashable {
     ) throws(CacheError) -> [UInt8] {
         do {
             let key = try KDF.Scrypt.deriveKey(
-                from: Array(password.utf8), salt: salt, outputByteCount: hashByteCount,
-                rounds: 1 << log2Rounds, blockSize: blockSize, parallelism: parallelism,
+                from: Array(password.utf8),
+                salt: salt,
+                outputByteCount: hashByteCount,
+                rounds: 1 << log2Rounds,
+                blockSize: blockSize,
+                parallelism: parallelism,
                 maxMemory: 512 << 20
             )
             return unsafe key.withUnsafeBytes { unsafe Array($0) }

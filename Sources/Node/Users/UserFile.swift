@@ -29,7 +29,10 @@ package struct UserFile: Sendable {
             }
         }
         guard !users.isEmpty else {
-            throw CacheError(.invalidArgument, "the users file names no user; add lines name:tenant:scopes:password-hash")
+            throw CacheError(
+                .invalidArgument,
+                "the users file names no user; add lines name:tenant:scopes:password-hash"
+            )
         }
         self.users = users
     }
@@ -40,7 +43,8 @@ package struct UserFile: Sendable {
             size <= Self.byteCountMax, let text = try? String(contentsOfFile: path, encoding: .utf8)
         else {
             throw CacheError(
-                .invalidArgument, "the users file \(path) cannot be read as text of at most \(Self.byteCountMax) bytes"
+                .invalidArgument,
+                "the users file \(path) cannot be read as text of at most \(Self.byteCountMax) bytes"
             )
         }
         try self.init(parsing: text)
@@ -54,15 +58,24 @@ package struct UserFile: Sendable {
     private static func user(_ line: String, number: Int) throws(CacheError) -> User {
         let fields = line.split(separator: ":", maxSplits: 3, omittingEmptySubsequences: false)
         guard fields.count == 4, !fields[0].isEmpty, fields[0].utf8.count <= 128 else {
-            throw CacheError(.invalidArgument, "users file, line \(number): expected name:tenant:scopes:password-hash")
+            throw CacheError(
+                .invalidArgument,
+                "users file, line \(number): expected name:tenant:scopes:password-hash"
+            )
         }
         guard let tenant = try? Tenant(String(fields[1])) else {
-            throw CacheError(.invalidArgument, "users file, line \(number): the tenant is not a tenant's name")
+            throw CacheError(
+                .invalidArgument,
+                "users file, line \(number): the tenant is not a tenant's name"
+            )
         }
         var scopes: Set<Scope> = []
         for word in fields[2].split(separator: ",") {
             guard let scope = Scope(rawValue: String(word)), scope != .connect else {
-                throw CacheError(.invalidArgument, "users file, line \(number): scopes are read, write and admin")
+                throw CacheError(
+                    .invalidArgument,
+                    "users file, line \(number): scopes are read, write and admin"
+                )
             }
             scopes.insert(scope)
         }

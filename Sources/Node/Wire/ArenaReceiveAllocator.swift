@@ -35,7 +35,9 @@ final class ArenaReceiveAllocator: RecvByteBufferAllocator, @unchecked Sendable 
             return allocator.buffer(capacity: Self.firstByteCount)
         }
         guard unsafe sink.baseAddress != nil, unsafe sink.count > 0 else { return pool.take() }
-        let part = unsafe UnsafeMutableRawBufferPointer(rebasing: sink[..<min(sink.count, Self.readByteCountMax)])
+        let part = unsafe UnsafeMutableRawBufferPointer(
+            rebasing: sink[..<min(sink.count, Self.readByteCountMax)]
+        )
         // SAFETY: the reservation that owns the memory outlives the read: both are ended on this event loop only.
         return unsafe ByteBuffer(
             takingOwnershipOf: part,
@@ -63,7 +65,9 @@ enum ArenaMemory {
         allocate: { unsafe malloc($0) },
         reallocate: { old, oldByteCount, newByteCount in
             let new = unsafe malloc(newByteCount)
-            if let new = unsafe new, let old = unsafe old { unsafe memcpy(new, old, min(oldByteCount, newByteCount)) }
+            if let new = unsafe new, let old = unsafe old {
+                unsafe memcpy(new, old, min(oldByteCount, newByteCount))
+            }
             return unsafe new
         },
         deallocate: { _ in },

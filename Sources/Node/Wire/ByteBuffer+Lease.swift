@@ -6,7 +6,9 @@ extension ByteBuffer {
     ///
     /// The caller keeps `lease` alive until the write of this buffer has ended: the buffer does not.
     init?(viewing lease: BlockLease, _ range: Range<Int>) {
-        guard range.lowerBound >= 0, range.upperBound <= lease.payloadByteCount, !range.isEmpty else { return nil }
+        guard range.lowerBound >= 0, range.upperBound <= lease.payloadByteCount, !range.isEmpty else {
+            return nil
+        }
         // SAFETY: the memory is only read: NIO's pending writes never change a buffer that they hold, and the lease
         // keeps the bytes in place and unchanged.
         let bytes = unsafe UnsafeMutableRawBufferPointer(

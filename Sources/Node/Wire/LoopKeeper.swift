@@ -23,7 +23,8 @@ final class LoopKeeper: @unchecked Sendable {
     /// Begins to look. Called on the event loop.
     func start() {
         lastLook = clock.monotonicNanoseconds()
-        task = eventLoop.scheduleRepeatedTask(initialDelay: Self.interval, delay: Self.interval) { [weak self] _ in
+        task = eventLoop.scheduleRepeatedTask(initialDelay: Self.interval, delay: Self.interval) {
+            [weak self] _ in
             self?.look()
         }
     }

@@ -27,7 +27,10 @@ struct GetCommand: AsyncParsableCommand {
 
     func run() async throws {
         guard to != nil || !StandardStreams.outputIsTerminal else {
-            throw CommandFailure(.usage, "a block is binary: give --to FILE, or send the output into another program")
+            throw CommandFailure(
+                .usage,
+                "a block is binary: give --to FILE, or send the output into another program"
+            )
         }
         let payload = try await node.withNode { node in
             try await node.load(namespace.resolve(node), keys: KeyBatch([key.key]))[0]

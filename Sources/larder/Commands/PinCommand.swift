@@ -17,7 +17,9 @@ struct PinCommand: AsyncParsableCommand {
     @OptionGroup var node: NodeOptions
     @OptionGroup var namespace: NamespaceOptions
     @OptionGroup var keys: KeyOptions
-    @Option(help: ArgumentHelp("How long the pin holds; without it, until 'larder unpin'.", valueName: "time"))
+    @Option(
+        help: ArgumentHelp("How long the pin holds; without it, until 'larder unpin'.", valueName: "time")
+    )
     var ttl: TimeSpan?
 
     func run() async throws {

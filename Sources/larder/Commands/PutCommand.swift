@@ -43,15 +43,22 @@ struct PutCommand: AsyncParsableCommand {
         let payload = try InputFile.bytes(at: file)
         guard (1...Limits.payloadByteCountMax).contains(payload.count) else {
             throw CommandFailure(
-                .usage, "\(file) has \(payload.count) bytes; a block has 1 to \(Limits.payloadByteCountMax)"
+                .usage,
+                "\(file) has \(payload.count) bytes; a block has 1 to \(Limits.payloadByteCountMax)"
             )
         }
         let options = StoreOptions(
-            tokenCount: tokens, timeToLive: ttl?.duration, isDurable: durable, isPinned: pin
+            tokenCount: tokens,
+            timeToLive: ttl?.duration,
+            isDurable: durable,
+            isPinned: pin
         )
         let outcomes = try await node.withNode { node in
             try await node.store(
-                namespace.resolve(node), keys: KeyBatch([key.key]), payloads: [payload], options: options
+                namespace.resolve(node),
+                keys: KeyBatch([key.key]),
+                payloads: [payload],
+                options: options
             )
         }
         switch outcomes.first {

@@ -33,7 +33,9 @@ struct StatsCommand: AsyncParsableCommand {
     var watch = false
     @Option(help: ArgumentHelp("Time between two looks with --watch.", valueName: "time"))
     var interval = TimeSpan(milliseconds: 1_000)
-    @Option(help: ArgumentHelp("Show this many of the namespace's hottest prefixes instead.", valueName: "count"))
+    @Option(
+        help: ArgumentHelp("Show this many of the namespace's hottest prefixes instead.", valueName: "count")
+    )
     var hot: Int?
     @OptionGroup var output: OutputOptions
 
@@ -49,7 +51,9 @@ struct StatsCommand: AsyncParsableCommand {
             let namespace = try await namespace?.resolve(node)
             if let hot, let namespace {
                 let prefixes = try await node.hot(namespace, limit: hot)
-                try output.print(HotPrefixReport(namespace: namespace, prefixes: prefixes).report(output.output))
+                try output.print(
+                    HotPrefixReport(namespace: namespace, prefixes: prefixes).report(output.output)
+                )
             } else {
                 try await showFigures(node, namespace)
             }

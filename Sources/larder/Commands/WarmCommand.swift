@@ -74,8 +74,11 @@ struct WarmCommand: AsyncParsableCommand {
                 guard let engine = prefiller else { continue }
                 let id = try await node.describe(engine.description)
                 result = try await warmer.warm(
-                    entry, keys: engine.keys(of: prompt), namespace: id,
-                    prefill: { try await engine.prefill(prompt) }, report
+                    entry,
+                    keys: engine.keys(of: prompt),
+                    namespace: id,
+                    prefill: { try await engine.prefill(prompt) },
+                    report
                 )
             }
             results.append(result)
@@ -107,7 +110,8 @@ struct WarmCommand: AsyncParsableCommand {
             rows: results.map { result in
                 [
                     .integer(result.line), .integer(result.blockCount), .integer(result.warmCount),
-                    .integer(result.promotedCount), .integer(result.prefilledCount), .integer(result.pinnedCount),
+                    .integer(result.promotedCount), .integer(result.prefilledCount),
+                    .integer(result.pinnedCount),
                     .integer(result.missingCount),
                 ]
             }
@@ -117,6 +121,7 @@ struct WarmCommand: AsyncParsableCommand {
     private static func summary(_ results: [WarmResult], missing: Int, _ isDryRun: Bool) -> String {
         let blocks = results.reduce(0) { $0 + $1.blockCount }
         let done = isDryRun ? "would be warm" : "are warm"
-        return "\(blocks - missing) of \(blocks) blocks in \(results.count) prefixes \(done), \(missing) missing"
+        return
+            "\(blocks - missing) of \(blocks) blocks in \(results.count) prefixes \(done), \(missing) missing"
     }
 }

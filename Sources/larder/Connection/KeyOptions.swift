@@ -6,7 +6,12 @@ struct KeyOptions: ParsableArguments {
     @Argument(help: "Keys: text, or hex: and hexadecimal digits.")
     var keys: [BlockKeyArgument] = []
 
-    @Option(help: ArgumentHelp("Also take keys from this file, one a line; - is standard input.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "Also take keys from this file, one a line; - is standard input.",
+            valueName: "file"
+        )
+    )
     var keysFrom: String?
 
     /// All keys in their order; at least one.
@@ -15,7 +20,10 @@ struct KeyOptions: ParsableArguments {
         if let keysFrom {
             for (index, line) in try InputFile.text(at: keysFrom).split(separator: "\n").enumerated() {
                 guard let key = BlockKeyArgument(argument: String(line)) else {
-                    throw CommandFailure(.noInput, "\(keysFrom), key \(index + 1): not 1 to 512 bytes, or broken hex:")
+                    throw CommandFailure(
+                        .noInput,
+                        "\(keysFrom), key \(index + 1): not 1 to 512 bytes, or broken hex:"
+                    )
                 }
                 all.append(key)
             }

@@ -15,7 +15,9 @@ struct NodeOptions: ParsableArguments {
     @Option(help: ArgumentHelp("User name, for a node with users. (LARDER_USER)", valueName: "name"))
     var user: String?
 
-    @Option(help: ArgumentHelp("File whose first line is the password. (LARDER_PASSWORD_FILE)", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("File whose first line is the password. (LARDER_PASSWORD_FILE)", valueName: "file")
+    )
     var passwordFile: String?
 
     @Option(help: ArgumentHelp("Longest wait for an answer of the node.", valueName: "time"))
@@ -46,7 +48,8 @@ struct NodeOptions: ParsableArguments {
         _ environment: [String: String] = ProcessInfo.processInfo.environment
     ) throws(CommandFailure) -> LarderClientConfiguration {
         var configuration = LarderClientConfiguration(
-            endpoint: try endpoint(environment), credentials: try credentials(environment)
+            endpoint: try endpoint(environment),
+            credentials: try credentials(environment)
         )
         configuration.administrationTimeout = timeout.duration
         return configuration
@@ -58,7 +61,8 @@ struct NodeOptions: ParsableArguments {
         guard let text = environment["LARDER_NODE"], !text.isEmpty else { return Self.standard }
         guard let endpoint = LarderEndpoint(text) else {
             throw CommandFailure(
-                .configuration, "LARDER_NODE: '\(text)' is no address such as 127.0.0.1:7379 or unix:PATH"
+                .configuration,
+                "LARDER_NODE: '\(text)' is no address such as 127.0.0.1:7379 or unix:PATH"
             )
         }
         return endpoint
@@ -70,11 +74,15 @@ struct NodeOptions: ParsableArguments {
     ) throws(CommandFailure) -> LarderClientConfiguration.Credentials? {
         guard let name = user ?? environment["LARDER_USER"] else { return nil }
         guard let path = passwordFile ?? environment["LARDER_PASSWORD_FILE"] else {
-            throw CommandFailure(.usage, "--user needs --password-file: a file whose first line is the password")
+            throw CommandFailure(
+                .usage,
+                "--user needs --password-file: a file whose first line is the password"
+            )
         }
         let password = try PasswordFile.password(at: path)
         return LarderClientConfiguration.Credentials(
-            user: name, password: String(decoding: password, as: UTF8.self)
+            user: name,
+            password: String(decoding: password, as: UTF8.self)
         )
     }
 
@@ -88,7 +96,10 @@ struct NodeOptions: ParsableArguments {
         case .timedOut, .overloaded, .circuitOpen:
             CommandFailure(.unavailable, "the node at \(endpoint) did not answer in time; see --timeout")
         case .unauthorized:
-            CommandFailure(.noPermission, "the node refused: \(error.message); see --user and --password-file")
+            CommandFailure(
+                .noPermission,
+                "the node refused: \(error.message); see --user and --password-file"
+            )
         case .answeredWithError where error.message.contains("NOPERM"):
             CommandFailure(.noPermission, "the node refused: \(error.message)")
         case .invalidArgument:

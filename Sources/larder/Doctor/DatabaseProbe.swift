@@ -21,8 +21,8 @@ enum DatabaseProbe {
             guard stored < payload.count else {
                 return .failure(name, "a block of zeros did not shrink", fix: "reinstall liblz4")
             }
-            let percent = stored * 100 / payload.count
-            return .ok(name, "a block survived closing and opening, \(percent) % of its size on disk")
+            let sizes = "\(ByteCount(bytes: payload.count)) took \(ByteCount(bytes: stored))"
+            return .ok(name, "a block of \(sizes) on disk, and survived closing and opening")
         } catch {
             let message = (error as? CacheError)?.message ?? "\(error)"
             return .failure(name, message, fix: "check that the data directory is writable and not full")

@@ -45,7 +45,9 @@ struct Figures: Hashable, Sendable {
 
     /// Name, value, and the change per second since an earlier look.
     func report(earlier: (figures: Figures, seconds: Double)?) -> Report {
-        let old = Dictionary(uniqueKeysWithValues: (earlier?.figures.values ?? []).map { ($0.name, $0.value) })
+        let old = Dictionary(
+            uniqueKeysWithValues: (earlier?.figures.values ?? []).map { ($0.name, $0.value) }
+        )
         return Report(
             columns: [
                 .init("name"), .init("value", isNumeric: true),
@@ -67,7 +69,8 @@ struct Figures: Hashable, Sendable {
 
     private static func cell(_ name: String, _ value: Value) -> Report.Cell {
         switch value {
-        case .integer(let integer): name.hasSuffix("_bytes") && integer >= 0 ? .bytes(integer) : .integer(integer)
+        case .integer(let integer):
+            name.hasSuffix("_bytes") && integer >= 0 ? .bytes(integer) : .integer(integer)
         case .number(let number): Report.Cell(text: Rate.decimals(number, 3), json: .number(number))
         case .text(let text): .text(text)
         }

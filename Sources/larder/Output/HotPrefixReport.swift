@@ -14,13 +14,15 @@ struct HotPrefixReport {
     private var table: Report {
         Report(
             columns: [
-                .init("hits", isNumeric: true), .init("tokens", isNumeric: true), .init("blocks", isNumeric: true),
+                .init("hits", isNumeric: true), .init("tokens", isNumeric: true),
+                .init("blocks", isNumeric: true),
                 .init("last_key"),
             ],
             rows: prefixes.map { prefix in
                 let last = prefix.keys.last.flatMap { BlockKeyArgument(bytes: $0) }?.text ?? ""
                 return [
-                    .integer(prefix.hitCount), .integer(prefix.tokenCount), .integer(prefix.keys.count), .text(last),
+                    .integer(prefix.hitCount), .integer(prefix.tokenCount), .integer(prefix.keys.count),
+                    .text(last),
                 ]
             }
         )

@@ -16,6 +16,7 @@ extension TimeSpan: ExpressibleByArgument {
 }
 
 extension LarderEndpoint: ExpressibleByArgument {
+    /// Reads an address as the command line writes it.
     public init?(argument: String) {
         self.init(argument)
     }

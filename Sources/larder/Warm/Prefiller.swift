@@ -26,7 +26,10 @@ final class Prefiller {
 
     /// The keys of a prompt's whole blocks.
     func keys(of prompt: [UInt8]) throws -> [BlockKeyArgument] {
-        var chain = try ChainedBlockHasher(tokensPerBlock: engine.layout.tokensPerBlock, context: PromptContext())
+        var chain = try ChainedBlockHasher(
+            tokensPerBlock: engine.layout.tokensPerBlock,
+            context: PromptContext()
+        )
         return chain.append(tokenizer.tokens(of: prompt)).map { BlockKeyArgument($0.key) }
     }
 

@@ -21,7 +21,9 @@ struct WarmFile: Hashable, Sendable {
         self.entries = entries
     }
 
-    /// The names a line may have. `tokens` and `hits` are what `larder stats --hot` tells; they change nothing.
+    /// The names a line may have.
+    ///
+    /// `tokens` and `hits` are what `larder stats --hot` tells; they change nothing.
     static let names = ["ns", "keys", "prompt_file", "tier", "pin", "ttl", "tokens", "hits"]
 
     private static func entry(_ text: String, line: Int, path: String) throws(CommandFailure) -> WarmEntry {
@@ -30,7 +32,9 @@ struct WarmFile: Hashable, Sendable {
         var fields: [String: JSONText] = [:]
         for member in members {
             guard names.contains(member.name) else {
-                throw failure("'\(member.name)' is no name here\(Suggestion.hint(for: member.name, among: names))")
+                throw failure(
+                    "'\(member.name)' is no name here\(Suggestion.hint(for: member.name, among: names))"
+                )
             }
             fields[member.name] = member.value
         }
@@ -56,9 +60,11 @@ struct WarmFile: Hashable, Sendable {
             }
             return .keys(keys, namespace: try self.namespace(namespace))
         case (nil, .string(let file)?):
-            guard fields["ns"] == nil else { throw failure("a prompt's namespace is its model's: leave ns out") }
-            let beside = URL(filePath: path).deletingLastPathComponent().path
-            return .promptFile(file.hasPrefix("/") ? file : "\(beside)/\(file)")
+            guard fields["ns"] == nil else {
+                throw failure("a prompt's namespace is its model's: leave ns out")
+            }
+            let directory = path.lastIndex(of: "/").map { path[...$0] } ?? ""
+            return .promptFile(file.hasPrefix("/") ? file : directory + file)
         default: throw failure("give either keys and ns, or prompt_file")
         }
     }

@@ -18,7 +18,9 @@ struct WarmProgress: Hashable, Sendable {
             "\(prefixesDone)/\(prefixCount) prefixes", "\(Report.Cell.integer(blocksDone).text) blocks",
             "\(Int(share * 100)) %",
         ]
-        if elapsedSeconds > 0 { parts.append("\(Rate.decimals(Double(blocksDone) / elapsedSeconds, 0)) blocks/s") }
+        if elapsedSeconds > 0 {
+            parts.append("\(Rate.decimals(Double(blocksDone) / elapsedSeconds, 0)) blocks/s")
+        }
         if share > 0, share < 1 {
             let left = elapsedSeconds / share * (1 - share)
             parts.append("ETA \(TimeSpan(milliseconds: Int(left.rounded(.up)) * 1_000))")

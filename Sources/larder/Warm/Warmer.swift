@@ -36,6 +36,8 @@ struct Warmer {
     ///   - prefill: computes and stores what is missing, and returns how many blocks the node took; `nil` when nobody
     ///     can.
     ///   - progress: told how many blocks are where they are to be.
+    /// - Returns: what became of the blocks, or would.
+    /// - Throws: what the node answers instead, and what `prefill` throws.
     func warm(
         _ entry: WarmEntry,
         keys: [BlockKeyArgument],

@@ -1,0 +1,240 @@
+"""Nodes as processes: start, wait, kill, stop; temporary directories; nothing is left behind, also after Ctrl-C."""
+
+import atexit
+import ctypes
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+from workload import Connection, ReplyError, say
+
+_running = set()
+_directories = set()
+_owner = os.getpid()
+_libc = ctypes.CDLL(None, use_errno=True)
+_SET_PARENT_DEATH_SIGNAL = 1
+
+
+class NodeFailed(Exception):
+    """The process did not do what it was told."""
+
+
+def clean_up_at_end(keep=False):
+    """Makes Ctrl-C, SIGTERM and SIGHUP end the program in order, with processes killed and directories removed."""
+
+    def end(number, _):
+        raise SystemExit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
+    atexit.register(_clean_up, keep)
+
+
+def _clean_up(keep):
+    if os.getpid() != _owner:
+        return
+    for process in list(_running):
+        process.kill_hard()
+    for directory in list(_directories):
+        if keep:
+            say(f"kept {directory}")
+        else:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def temporary_directory(parent=None):
+    """A fresh directory that goes when the program ends; under `parent`, else TMPDIR, else /tmp."""
+    directory = tempfile.mkdtemp(prefix="larder-check-", dir=parent)
+    _directories.add(directory)
+    return directory
+
+
+def remove_directory(directory):
+    shutil.rmtree(directory, ignore_errors=True)
+    _directories.discard(directory)
+
+
+def free_port():
+    """A loopback port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _die_with_parent():
+    _libc.prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+
+
+class ServerProcess:
+    """A server program that is started, watched and ended."""
+
+    def __init__(self, log):
+        self.log = log
+        self.port = free_port()
+        self.process = None
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    @property
+    def is_running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def launch(self, arguments, environment=None):
+        """Starts the process; returns the monotonic time at which it was started."""
+        started = time.monotonic()
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                preexec_fn=_die_with_parent,
+                start_new_session=True,
+            )
+        _running.add(self)
+        return started
+
+    def wait_until_answering(self, timeout=60.0, probe=None, started=None):
+        """Waits until PING, or `probe(connection)`, succeeds; returns seconds since `started`."""
+        started = time.monotonic() if started is None else started
+        probe = probe or (lambda connection: connection.call("PING") == b"PONG")
+        while True:
+            if not self.is_running:
+                raise NodeFailed(f"ended while starting: {self.ending()}")
+            try:
+                with Connection(self.port, timeout=timeout) as connection:
+                    while True:
+                        if probe(connection):
+                            return time.monotonic() - started
+                        self._pause(started, timeout)
+            except (OSError, ReplyError):
+                self._pause(started, timeout)
+
+    def kill_hard(self):
+        """kill -9; returns when the process is gone."""
+        if self.process is not None:
+            if self.process.poll() is None:
+                self.process.kill()
+            self.process.wait()
+        _running.discard(self)
+
+    def stop(self, timeout=120.0):
+        """SIGTERM; returns (exit status, seconds). A process that does not end is killed and counts as status -9."""
+        started = time.monotonic()
+        self.process.terminate()
+        try:
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill_hard()
+        _running.discard(self)
+        return self.process.returncode, time.monotonic() - started
+
+    def ending(self):
+        """How the process ended and the end of its log, for messages."""
+        status = self.process.poll() if self.process else None
+        if status is None:
+            how = "still running"
+        elif status < 0:
+            how = f"ended by {signal.Signals(-status).name}"
+        else:
+            how = f"exit status {status}"
+        return f"{how}; its log ends:\n{self.log_end()}"
+
+    def log_end(self, lines=12):
+        try:
+            with open(self.log, errors="replace") as log:
+                return "".join("    " + line for line in log.readlines()[-lines:]) or "    (empty)"
+        except OSError:
+            return "    (none)"
+
+    def resident_byte_count(self):
+        """VmRSS: anonymous, file and shared pages."""
+        return self._status_kib("VmRSS") << 10
+
+    def written_byte_count(self):
+        """Bytes the process caused to be sent to a disk (write_bytes)."""
+        with open(f"/proc/{self.pid}/io") as figures:
+            return next(int(line.split()[1]) for line in figures if line.startswith("write_bytes:"))
+
+    def _status_kib(self, name):
+        with open(f"/proc/{self.pid}/status") as figures:
+            return next(int(line.split()[1]) for line in figures if line.startswith(name + ":"))
+
+    def _pause(self, started, timeout):
+        if time.monotonic() - started > timeout:
+            raise NodeFailed(f"no answer within {timeout} s: {self.ending()}")
+        time.sleep(0.002)
+
+
+class Node(ServerProcess):
+    """A `larder serve` on a data directory of its own."""
+
+    def __init__(self, larder, data_directory, log, memory="512MiB", disk="10GiB", arguments=()):
+        super().__init__(log)
+        self.data_directory = data_directory
+        self._command = [
+            larder, "serve", "--host", "127.0.0.1", "--memory", str(memory), "--log-format", "json",
+        ]
+        if data_directory is not None:
+            self._command += ["--data-dir", data_directory, "--disk", str(disk)]
+        self._arguments = list(arguments)
+
+    def start(self, timeout=60.0, probe=None):
+        """Starts the node; returns seconds until it answered, or until `probe` held."""
+        return self.wait_until_answering(timeout, probe, self.launch_only())
+
+    def launch_only(self):
+        """Starts the process and waits for nothing."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("LARDER_")}
+        return self.launch(self._command + ["--port", str(self.port)] + self._arguments, environment)
+
+    def log_records(self):
+        """The node's log lines as dictionaries."""
+        with open(self.log, errors="replace") as log:
+            for line in log:
+                try:
+                    yield json.loads(line)
+                except ValueError:
+                    continue
+
+
+class Redis(ServerProcess):
+    """A redis-server without persistence: the other side of comparisons and controls."""
+
+    def start(self, timeout=30.0, arguments=()):
+        program = shutil.which("redis-server")
+        if program is None:
+            raise NodeFailed("no redis-server: scripts/install.sh --with-redis-server")
+        started = self.launch(
+            [program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+             "--daemonize", "no", *arguments]
+        )
+        return self.wait_until_answering(timeout, started=started)
+
+
+def directory_byte_counts(directory):
+    """(apparent, allocated) bytes of all files below; files that vanish meanwhile do not count."""
+    apparent = allocated = 0
+    for parent, _, names in os.walk(directory):
+        for name in names:
+            try:
+                status = os.lstat(os.path.join(parent, name))
+            except OSError:
+                continue
+            apparent += status.st_size
+            allocated += status.st_blocks * 512
+    return apparent, allocated
+
+
+def require_linux():
+    if not sys.platform.startswith("linux"):
+        raise SystemExit("the long checks read /proc: they run on Linux")
