@@ -77,7 +77,8 @@ struct NodeLifecycleTests {
             configuration.diskByteCount = 256 << 20
         }
         try await TestNode.with(change) { node in
-            #expect(try node.connect().ask("SET", "k", "v") == "+OK\r\n")
+            let client = try node.connect()
+            #expect(try client.ask("SET", "k", "v") == "+OK\r\n")
         }
         var bytes = try Data(contentsOf: URL(filePath: path))
         bytes[byte] ^= 4
