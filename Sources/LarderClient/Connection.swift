@@ -66,11 +66,15 @@ final class Connection: Sendable {
             case .fresh:
                 let settings = settings
                 guard let pipe = WakePipe() else {
-                    return .failure(LarderClientError(.unreachable, "the process has no file descriptors left"))
+                    return .failure(
+                        LarderClientError(.unreachable, "the process has no file descriptors left")
+                    )
                 }
                 let mailbox = Mailbox(wakePipe: pipe)
                 guard DetachedThread.start({ ConnectionThread(settings, mailbox).run() }) else {
-                    return .failure(LarderClientError(.unreachable, "the system gives the process no more threads"))
+                    return .failure(
+                        LarderClientError(.unreachable, "the system gives the process no more threads")
+                    )
                 }
                 state = .running(mailbox)
                 return .success(mailbox)

@@ -1,7 +1,9 @@
 internal import RESP
 
 extension ConnectionThread {
-    /// Finds the node's addresses. A name is looked up by a thread of its own: nothing bounds the system's resolver.
+    /// Finds the node's addresses.
+    ///
+    /// A name is looked up by a thread of its own: nothing bounds the system's resolver.
     func resolve() {
         switch settings.configuration.endpoint {
         case .unix(let path):
@@ -27,7 +29,10 @@ extension ConnectionThread {
                 return
             }
         }
-        lost(LarderClientError(.unreachable, "no node listens at \(settings.configuration.endpoint)"), .failed)
+        lost(
+            LarderClientError(.unreachable, "no node listens at \(settings.configuration.endpoint)"),
+            .failed
+        )
     }
 
     /// Connecting is over, well or badly.
@@ -43,7 +48,9 @@ extension ConnectionThread {
         var encoder = RequestEncoder()
         if let credentials = settings.configuration.credentials {
             encoder.begin(argumentCount: 5)
-            for argument in ["HELLO", "3", "AUTH", credentials.user, credentials.password] { encoder.append(argument) }
+            for argument in ["HELLO", "3", "AUTH", credentials.user, credentials.password] {
+                encoder.append(argument)
+            }
         } else {
             encoder.begin(argumentCount: 2)
             encoder.append("HELLO")
@@ -52,7 +59,9 @@ extension ConnectionThread {
         let isKnown = settings.configuration.credentials != nil
         ask(encoder.finish()) { [self] reply in
             // Without credentials, a server that knows no HELLO goes on in RESP2.
-            guard case .failure(let failure)? = reply, isKnown || failure.code.hasSuffix("AUTH") else { return }
+            guard case .failure(let failure)? = reply, isKnown || failure.code.hasSuffix("AUTH") else {
+                return
+            }
             handshakeFailure = LarderClientError(.unauthorized, failure.text)
         }
     }

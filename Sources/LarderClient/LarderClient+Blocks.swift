@@ -36,7 +36,11 @@ extension LarderClient {
     /// - Returns: how many of the blocks are held.
     public func unpin(_ namespace: NamespaceID, keys: KeyBatch, timeout: Duration? = nil) async -> Int {
         do {
-            return try await link.unpin(namespace, keys: keys, .engine(timeout ?? link.configuration.lookupTimeout))
+            return try await link.unpin(
+                namespace,
+                keys: keys,
+                .engine(timeout ?? link.configuration.lookupTimeout)
+            )
         } catch {
             return link.miss(0, error)
         }
@@ -51,7 +55,11 @@ extension LarderClient {
     /// - Returns: how many blocks are on their way.
     public func prefetch(_ namespace: NamespaceID, keys: KeyBatch, timeout: Duration? = nil) async -> Int {
         do {
-            return try await link.prefetch(namespace, keys: keys, .engine(timeout ?? link.configuration.lookupTimeout))
+            return try await link.prefetch(
+                namespace,
+                keys: keys,
+                .engine(timeout ?? link.configuration.lookupTimeout)
+            )
         } catch {
             return link.miss(0, error)
         }
@@ -66,7 +74,11 @@ extension LarderClient {
     /// - Returns: how many there were.
     public func delete(_ namespace: NamespaceID, keys: KeyBatch, timeout: Duration? = nil) async -> Int {
         do {
-            return try await link.delete(namespace, keys: keys, .engine(timeout ?? link.configuration.lookupTimeout))
+            return try await link.delete(
+                namespace,
+                keys: keys,
+                .engine(timeout ?? link.configuration.lookupTimeout)
+            )
         } catch {
             return link.miss(0, error)
         }

@@ -70,7 +70,9 @@ extension NodeLink {
         return try await countKeys("KV.PIN", namespace, options, keys, effort)
     }
 
-    func unpin(_ namespace: NamespaceID, keys: KeyBatch, _ effort: CallEffort) async throws(LarderClientError) -> Int {
+    func unpin(_ namespace: NamespaceID, keys: KeyBatch, _ effort: CallEffort) async throws(LarderClientError)
+        -> Int
+    {
         try await countKeys("KV.UNPIN", namespace, [], keys, effort)
     }
 

@@ -66,7 +66,10 @@ extension NodeLink {
             throw LarderClientError(.invalidArgument, "\(keys.count) keys and \(sizes.count) payloads")
         }
         guard sizes.allSatisfy({ (1...Limits.payloadByteCountMax).contains($0) }) else {
-            throw LarderClientError(.invalidArgument, "a payload has 1 to \(Limits.payloadByteCountMax) bytes")
+            throw LarderClientError(
+                .invalidArgument,
+                "a payload has 1 to \(Limits.payloadByteCountMax) bytes"
+            )
         }
         guard !keys.isEmpty else { return [] }
         let batches = PayloadBatches.cut(count: keys.count) { sizes[$0] }

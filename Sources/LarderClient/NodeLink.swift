@@ -2,8 +2,9 @@ internal import Blocks
 internal import RESP
 internal import Synchronization
 
-/// One node as the client sees it: connections, breaker, counters. Its calls throw; the client's faces decide what
-/// becomes of that.
+/// One node as the client sees it: connections, breaker, counters.
+///
+/// Its calls throw; the client's faces decide what becomes of that.
 final class NodeLink: Sendable {
     let configuration: LarderClientConfiguration
     let namespaces = NamespaceRegistry()
@@ -62,7 +63,8 @@ final class NodeLink: Sendable {
         return await withCheckedContinuation { continuation in
             let join = CallJoin(count: parts.count) { continuation.resume(returning: $0) }
             for (index, part) in parts.enumerated() {
-                connection(lane).submit(part.request, receiver: part.receiver, timeout: effort.timeout) { result in
+                connection(lane).submit(part.request, receiver: part.receiver, timeout: effort.timeout) {
+                    result in
                     join.finish(index, result)
                 }
             }
@@ -105,7 +107,8 @@ final class NodeLink: Sendable {
         encoder.begin(argumentCount: 1)
         encoder.append("PING")
         let timeout = configuration.breaker.probeTimeout
-        connections[0].submit(encoder.finish(), receiver: TreeReceiver(), timeout: timeout) { [health] result in
+        connections[0].submit(encoder.finish(), receiver: TreeReceiver(), timeout: timeout) {
+            [health] result in
             if case .failure = result { health.probeFailed() }
         }
     }

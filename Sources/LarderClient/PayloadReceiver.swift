@@ -41,7 +41,9 @@ internal import RESP
         case .bulkBegins(let byteCount):
             announced = byteCount
             unsafe rest = nil
-            if let region = unsafe sink.region(forKeyAt: current, byteCount: byteCount), region.count == byteCount {
+            if let region = unsafe sink.region(forKeyAt: current, byteCount: byteCount),
+                region.count == byteCount
+            {
                 unsafe rest = region
             }
         case .bulkPiece(let range):

@@ -15,7 +15,7 @@ final class ArraySink: PayloadSink {
 
     deinit {
         regions.withLock { regions in
-            for unsafe buffer in unsafe regions.buffers { unsafe buffer?.deallocate() }
+            unsafe regions.buffers.forEach { unsafe $0?.deallocate() }
         }
     }
 
@@ -58,6 +58,6 @@ final class CopiedPayloads: Sendable {
     }
 
     deinit {
-        for unsafe buffer in unsafe lent.buffers { unsafe buffer.deallocate() }
+        unsafe lent.buffers.forEach { unsafe $0.deallocate() }
     }
 }

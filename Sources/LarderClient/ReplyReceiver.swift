@@ -20,7 +20,9 @@ protocol ReplyReceiver: AnyObject, Sendable {
 /// Reads over a reply that nobody waits for any more.
 final class DiscardingReceiver: ReplyReceiver {
     var expectsPayloads: Bool { false }
-    var directDestination: UnsafeMutableRawBufferPointer { unsafe UnsafeMutableRawBufferPointer(start: nil, count: 0) }
+    var directDestination: UnsafeMutableRawBufferPointer {
+        unsafe UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    }
 
     func take(_ event: ReplyEvent, of bytes: RawSpan) {}
     func receivedDirectly(_ count: Int) {}
@@ -33,7 +35,9 @@ final class TreeReceiver: ReplyReceiver, @unchecked Sendable {
     private(set) var reply: Reply?
 
     var expectsPayloads: Bool { false }
-    var directDestination: UnsafeMutableRawBufferPointer { unsafe UnsafeMutableRawBufferPointer(start: nil, count: 0) }
+    var directDestination: UnsafeMutableRawBufferPointer {
+        unsafe UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    }
 
     func take(_ event: ReplyEvent, of bytes: RawSpan) throws(ReplyProtocolError) {
         if let whole = try builder.add(event, of: bytes) { reply = whole }

@@ -1,7 +1,8 @@
 internal import RESP
 
-/// The receiving side of one connection: a small buffer for framing and small replies, and the parser. Payloads pass
-/// by the buffer, straight from the socket to where their receiver wants them.
+/// The receiving side of one connection: a small buffer for framing and small replies, and the parser.
+///
+/// Payloads pass by the buffer, straight from the socket to where their receiver wants them.
 @safe final class ReplyStream {
     private var parser = ReplyParser()
     private let buffer: UnsafeMutableRawBufferPointer
@@ -25,7 +26,9 @@ internal import RESP
 
     deinit { unsafe buffer.deallocate() }
 
-    /// Receives what the socket has, once. `receiver` is the head's; call ``step(_:)`` until it returns `nil` first.
+    /// Receives what the socket has, once.
+    ///
+    /// `receiver` is the head's; call ``step(_:)`` until it returns `nil` first.
     func receive(_ socket: StreamSocket, for receiver: (any ReplyReceiver)?) -> StreamSocket.Transfer {
         makeRoom()
         let rest = parser.bulkRemainingByteCount
@@ -58,9 +61,13 @@ internal import RESP
         _ rest: Int
     ) -> StreamSocket.Transfer {
         let destination = unsafe receiver.directDestination
-        let payload = unsafe UnsafeMutableRawBufferPointer(rebasing: destination[..<min(rest, destination.count)])
+        let payload = unsafe UnsafeMutableRawBufferPointer(
+            rebasing: destination[..<min(rest, destination.count)]
+        )
         let isWhole = payload.count == rest
-        let tail = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[..<(isWhole ? Self.tailByteCount : 0)])
+        let tail = unsafe UnsafeMutableRawBufferPointer(
+            rebasing: buffer[..<(isWhole ? Self.tailByteCount : 0)]
+        )
         let transfer = unsafe socket.receive(payload, tail)
         if case .bytes(let count) = transfer {
             let direct = min(count, payload.count)

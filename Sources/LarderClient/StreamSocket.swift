@@ -19,8 +19,9 @@ package final class StreamSocket: Sendable {
     /// The file descriptor, for `poll`.
     package let descriptor: Int32
 
-    /// Begins to connect without waiting; `nil` when it is refused at once. Writable means that it is over: then ask
-    /// ``connectError()``.
+    /// Begins to connect without waiting; `nil` when it is refused at once.
+    ///
+    /// Writable means that it is over: then ask ``connectError()``.
     package init?(connectingTo address: SocketAddress) {
         descriptor = socket(address.family, Int32(SOCK_STREAM.rawValue) | Self.flags, 0)
         guard descriptor >= 0 else { return nil }
@@ -42,7 +43,9 @@ package final class StreamSocket: Sendable {
         var code: Int32 = 0
         var byteCount = socklen_t(MemoryLayout<Int32>.size)
         // SAFETY: the option is an int; its size is given.
-        guard unsafe getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &byteCount) == 0 else { return errno }
+        guard unsafe getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &byteCount) == 0 else {
+            return errno
+        }
         return code
     }
 
@@ -67,8 +70,14 @@ package final class StreamSocket: Sendable {
     ) -> Transfer {
         // SAFETY: recvmsg writes at most the given lengths, during the call.
         unsafe withUnsafeTemporaryAllocation(of: iovec.self, capacity: 2) { vectors in
-            unsafe vectors.initializeElement(at: 0, to: iovec(iov_base: first.baseAddress, iov_len: first.count))
-            unsafe vectors.initializeElement(at: 1, to: iovec(iov_base: second.baseAddress, iov_len: second.count))
+            unsafe vectors.initializeElement(
+                at: 0,
+                to: iovec(iov_base: first.baseAddress, iov_len: first.count)
+            )
+            unsafe vectors.initializeElement(
+                at: 1,
+                to: iovec(iov_base: second.baseAddress, iov_len: second.count)
+            )
             var message = unsafe msghdr()
             unsafe message.msg_iov = vectors.baseAddress
             unsafe message.msg_iovlen = 2

@@ -1,4 +1,6 @@
-/// Reads RESP2 and RESP3 replies from bytes that come in any pieces. Pure: it holds no bytes and receives none.
+/// Reads RESP2 and RESP3 replies from bytes that come in any pieces.
+///
+/// Pure: it holds no bytes and receives none.
 ///
 /// Call ``next(_:consumed:)`` until it returns `nil`, then again with more bytes. After `bulkBegins(byteCount: n)` the
 /// next `n` bytes of the stream are payload, ``bulkRemainingByteCount`` says how many are still to come, and there are
@@ -73,7 +75,9 @@ package struct ReplyParser: Sendable {
 
     // MARK: One step
 
-    private mutating func advance(_ bytes: RawSpan, _ consumed: inout Int) throws(ReplyProtocolError) -> Advance {
+    private mutating func advance(_ bytes: RawSpan, _ consumed: inout Int) throws(ReplyProtocolError)
+        -> Advance
+    {
         switch step {
         case .start: return try beginValue(bytes, &consumed)
         case .bulk:
@@ -101,13 +105,17 @@ package struct ReplyParser: Sendable {
         }
     }
 
-    private mutating func beginValue(_ bytes: RawSpan, _ consumed: inout Int) throws(ReplyProtocolError) -> Advance {
+    private mutating func beginValue(_ bytes: RawSpan, _ consumed: inout Int) throws(ReplyProtocolError)
+        -> Advance
+    {
         let type = bytes.byte(at: consumed)
         guard Self.types.contains(type) else {
             throw ReplyProtocolError("a reply cannot begin with byte \(type)")
         }
         guard let line = try takeLine(bytes, &consumed) else { return .needsMore }
-        if silentFrameCount == 0, type != UInt8(ascii: "|"), type != UInt8(ascii: ">") { isBetweenReplies = false }
+        if silentFrameCount == 0, type != UInt8(ascii: "|"), type != UInt8(ascii: ">") {
+            isBetweenReplies = false
+        }
         switch type {
         case UInt8(ascii: "+"): return complete(.status(bytes.text(line)))
         case UInt8(ascii: "-"): return complete(.failure(ReplyFailure(bytes.text(line))))
@@ -117,7 +125,9 @@ package struct ReplyParser: Sendable {
         case UInt8(ascii: ","): return complete(.double(try double(bytes, line)))
         case UInt8(ascii: "("): return complete(.bigNumber(bytes.text(line)))
         case UInt8(ascii: "$"):
-            guard let byteCount = try length(bytes, line, max: limits.bulkByteCountMax) else { return complete(.null) }
+            guard let byteCount = try length(bytes, line, max: limits.bulkByteCountMax) else {
+                return complete(.null)
+            }
             return beginBulk(byteCount)
         case UInt8(ascii: "="):
             guard let byteCount = try length(bytes, line, max: limits.bulkByteCountMax), byteCount >= 4 else {
@@ -259,7 +269,9 @@ package struct ReplyParser: Sendable {
     private func integer(_ bytes: RawSpan, _ line: Range<Int>) throws(ReplyProtocolError) -> Int64 {
         var offset = line.lowerBound
         let isNegative = offset < line.upperBound && bytes.byte(at: offset) == UInt8(ascii: "-")
-        if isNegative || (offset < line.upperBound && bytes.byte(at: offset) == UInt8(ascii: "+")) { offset += 1 }
+        if isNegative || (offset < line.upperBound && bytes.byte(at: offset) == UInt8(ascii: "+")) {
+            offset += 1
+        }
         guard offset < line.upperBound, line.upperBound - offset <= 20 else {
             throw ReplyProtocolError("'\(bytes.text(line))' is no integer")
         }
@@ -269,7 +281,8 @@ package struct ReplyParser: Sendable {
             let (shifted, isTooLarge) = value.multipliedReportingOverflow(by: 10)
             let (sum, isOver) =
                 isNegative
-                ? shifted.subtractingReportingOverflow(Int64(digit)) : shifted.addingReportingOverflow(Int64(digit))
+                ? shifted.subtractingReportingOverflow(Int64(digit))
+                : shifted.addingReportingOverflow(Int64(digit))
             guard digit <= 9, !isTooLarge, !isOver else {
                 throw ReplyProtocolError("'\(bytes.text(line))' is no integer")
             }

@@ -20,7 +20,11 @@ struct CallPipelineTests {
         encoder.begin(argumentCount: 1)
         encoder.append(name)
         return Call(
-            encoder.finish(), receiver: TreeReceiver(), now: now, timeout: timeout, isGreeting: isGreeting
+            encoder.finish(),
+            receiver: TreeReceiver(),
+            now: now,
+            timeout: timeout,
+            isGreeting: isGreeting
         ) { [log] result in
             switch result {
             case .success: log.add("\(name) answered")
@@ -78,7 +82,9 @@ struct CallPipelineTests {
         #expect(log.all == ["a timedOut", "a timedOut"])
     }
 
-    @Test("a call that only waited behind another is abandoned; its reply is read over and the connection stays")
+    @Test(
+        "a call that only waited behind another is abandoned; its reply is read over and the connection stays"
+    )
     func waitingTimesOut() throws {
         var pipeline = CallPipeline()
         pipeline.add(call("slow", timeout: 1_000))
@@ -121,7 +127,9 @@ struct CallPipelineTests {
         #expect(pipeline.expire(at: 195) == .close(.silent))
     }
 
-    @Test("a call that is not sent yet is dropped at its deadline, and one that is sent in part closes the connection")
+    @Test(
+        "a call that is not sent yet is dropped at its deadline, and one that is sent in part closes the connection"
+    )
     func sending() throws {
         var pipeline = CallPipeline()
         pipeline.add(call("big", timeout: 100))

@@ -41,7 +41,9 @@ struct CircuitBreakerTests {
         #expect(breaker.admit(at: 0) == .refuse)
     }
 
-    @Test("when the backoff is over one caller is told to probe, and none passes until the probe has succeeded")
+    @Test(
+        "when the backoff is over one caller is told to probe, and none passes until the probe has succeeded"
+    )
     func probe() {
         var breaker = CircuitBreaker(policy: policy)
         breaker.failed(.silent, at: 0, jitter: 0)
@@ -70,7 +72,10 @@ struct CircuitBreakerTests {
         #expect(breaker.admit(at: now + 100 * Self.millisecond) == .refuseAndProbe)
     }
 
-    @Test("jitter takes off up to half of the backoff", arguments: [(0.0, 100 as UInt64), (0.5, 75), (1, 50), (9, 50)])
+    @Test(
+        "jitter takes off up to half of the backoff",
+        arguments: [(0.0, 100 as UInt64), (0.5, 75), (1, 50), (9, 50)]
+    )
     func jitter(jitter: Double, milliseconds: UInt64) {
         var breaker = CircuitBreaker(policy: policy)
         breaker.failed(.silent, at: 0, jitter: jitter)

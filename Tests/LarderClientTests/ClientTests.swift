@@ -60,7 +60,9 @@ struct ClientTests {
     @Test("wrong credentials are a miss for engines and an error for tools")
     func unauthorized() async throws {
         let server = try FakeServer { connection in
-            while connection.readRequest() != nil { connection.send("-WRONGPASS invalid username-password pair\r\n") }
+            while connection.readRequest() != nil {
+                connection.send("-WRONGPASS invalid username-password pair\r\n")
+            }
         }
         let subject = try ClientUnderTest(.tcp(host: "127.0.0.1", port: server.port)) {
             $0.credentials = .init(user: "worker", password: "wrong")
@@ -140,7 +142,9 @@ struct ClientTests {
     func outcomes() async throws {
         let server = try FakeServer(
             serving { _, connection in
-                connection.send("*4\r\n+stored\r\n$6\r\nexists\r\n+refused overloaded: queue full\r\n-ERR broken\r\n")
+                connection.send(
+                    "*4\r\n+stored\r\n$6\r\nexists\r\n+refused overloaded: queue full\r\n-ERR broken\r\n"
+                )
             }
         )
         let subject = try ClientUnderTest(port: server.port)
@@ -159,7 +163,8 @@ struct ClientTests {
             serving { words, connection in
                 let matched = Int(words[4].dropFirst(4)) ?? 0
                 return connection.send(
-                    "*3\r\n:\(matched)\r\n$-1\r\n*\(matched)\r\n" + String(repeating: "+disk\r\n", count: matched)
+                    "*3\r\n:\(matched)\r\n$-1\r\n*\(matched)\r\n"
+                        + String(repeating: "+disk\r\n", count: matched)
                 )
             }
         )
@@ -170,7 +175,11 @@ struct ClientTests {
                     let keys = KeyBatch(
                         try (0..<200).map { try BlockKey(Array("key-\($0 == 0 ? number : $0)".utf8)) }
                     )
-                    let match = await subject.client.match(subject.namespace, keys: keys, timeout: .seconds(5))
+                    let match = await subject.client.match(
+                        subject.namespace,
+                        keys: keys,
+                        timeout: .seconds(5)
+                    )
                     return (number, match.matchedCount)
                 }
             }
@@ -185,7 +194,9 @@ struct ClientTests {
         let goOn = Gate()
         let server = try FakeServer(
             serving { words, connection in
-                guard words[0] == "KV.GET" else { return connection.send("*3\r\n:1\r\n$-1\r\n*1\r\n+memory\r\n") }
+                guard words[0] == "KV.GET" else {
+                    return connection.send("*3\r\n:1\r\n$-1\r\n*1\r\n+memory\r\n")
+                }
                 goOn.wait()
                 return connection.send("*1\r\n$4\r\nabcd\r\n")
             }
@@ -198,7 +209,11 @@ struct ClientTests {
             into: [unsafe memory.buffer],
             timeout: .seconds(9)
         )
-        let match = await subject.client.match(subject.namespace, keys: try ClientUnderTest.keys(1), timeout: .seconds(5))
+        let match = await subject.client.match(
+            subject.namespace,
+            keys: try ClientUnderTest.keys(1),
+            timeout: .seconds(5)
+        )
         #expect(match.matchedCount == 1)
         goOn.open()
         #expect(try await load.isComplete)
@@ -226,7 +241,11 @@ struct ClientTests {
     @Test("a node that ends idle connections is connected to again, and nothing is missed")
     func idleClose() async throws {
         let server = try FakeServer { connection in
-            for _ in 0..<3 { if let words = connection.readWords() { connection.send(words[0] == "HELLO" ? "%0\r\n" : "+PONG\r\n") } }
+            for _ in 0..<3 {
+                if let words = connection.readWords() {
+                    connection.send(words[0] == "HELLO" ? "%0\r\n" : "+PONG\r\n")
+                }
+            }
         }
         let subject = try ClientUnderTest(port: server.port, connectionCount: 1)
         for _ in 0..<4 {
@@ -270,7 +289,9 @@ struct ClientTests {
     @Test("more calls than may wait are refused at once")
     func bounded() async throws {
         let server = try FakeServer { $0.waitForClose() }
-        let subject = try ClientUnderTest(.tcp(host: "127.0.0.1", port: server.port)) { $0.pendingCallCountMax = 4 }
+        let subject = try ClientUnderTest(.tcp(host: "127.0.0.1", port: server.port)) {
+            $0.pendingCallCountMax = 4
+        }
         await withTaskGroup(of: Void.self) { group in
             for _ in 0..<20 { group.addTask { _ = await subject.client.ping(timeout: .milliseconds(300)) } }
         }
@@ -288,7 +309,8 @@ struct ClientTests {
                 case "KV.PIN": connection.send("*2\r\n:1\r\n:0\r\n")
                 case "KV.DEL": connection.send(":2\r\n")
                 case "KV.RELEASE": connection.send(":1\r\n")
-                case "KV.HOT": connection.send("*1\r\n%3\r\n+keys\r\n*1\r\n$1\r\na\r\n+tokens\r\n:16\r\n+hits\r\n:9\r\n")
+                case "KV.HOT":
+                    connection.send("*1\r\n%3\r\n+keys\r\n*1\r\n$1\r\na\r\n+tokens\r\n:16\r\n+hits\r\n:9\r\n")
                 default: connection.send("-ERR what\r\n")
                 }
                 return true

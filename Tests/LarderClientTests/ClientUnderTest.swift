@@ -22,7 +22,9 @@ final class ClientUnderTest: Sendable {
         configuration.storeTimeout = store
         change(&configuration)
         client = LarderClient(configuration)
-        namespace = client.describe(try NamespaceDescription(json: Array(#"{"model":"m","dtype":"bfloat16"}"#.utf8)))
+        namespace = client.describe(
+            try NamespaceDescription(json: Array(#"{"model":"m","dtype":"bfloat16"}"#.utf8))
+        )
     }
 
     convenience init(port: UInt16, connectionCount: Int = 4) throws {

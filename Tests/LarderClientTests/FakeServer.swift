@@ -8,6 +8,7 @@ final class FakeServer: Sendable {
     private let listener: Int32
     private let openDescriptors = Mutex<[Int32]>([])
     private let accepted = Atomic<Int>(0)
+    private let isStopped = Atomic<Bool>(false)
 
     /// Connections accepted so far.
     var connectionCount: Int { accepted.load(ordering: .sequentiallyConsistent) }
@@ -60,6 +61,7 @@ final class FakeServer: Sendable {
 
     /// Ends the listener and all connections.
     func stop() {
+        guard !isStopped.exchange(true, ordering: .sequentiallyConsistent) else { return }
         shutdown(listener, Int32(SHUT_RDWR))
         close(listener)
         openDescriptors.withLock { open in
@@ -76,18 +78,30 @@ final class FakeServer: Sendable {
         if let unixPath {
             var address = sockaddr_un()
             address.sun_family = sa_family_t(AF_UNIX)
-            unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: Array(unixPath.utf8)) }
+            unsafe withUnsafeMutableBytes(of: &address.sun_path) {
+                unsafe $0.copyBytes(from: Array(unixPath.utf8))
+            }
             let size = socklen_t(MemoryLayout<sockaddr_un>.size)
             result = unsafe withUnsafePointer(to: &address) {
-                unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { unsafe bind(descriptor, $0, size) }
+                unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    unsafe bind(descriptor, $0, size)
+                }
             }
         } else {
             var reuse: Int32 = 1
-            _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &reuse, socklen_t(MemoryLayout<Int32>.size))
+            _ = unsafe setsockopt(
+                descriptor,
+                SOL_SOCKET,
+                SO_REUSEADDR,
+                &reuse,
+                socklen_t(MemoryLayout<Int32>.size)
+            )
             var address = loopback(port)
             let size = socklen_t(MemoryLayout<sockaddr_in>.size)
             result = unsafe withUnsafePointer(to: &address) {
-                unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { unsafe bind(descriptor, $0, size) }
+                unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    unsafe bind(descriptor, $0, size)
+                }
             }
         }
         guard result == 0, Glibc.listen(descriptor, 64) == 0 else { throw SetupError(code: errno) }
@@ -95,7 +109,9 @@ final class FakeServer: Sendable {
         var bound = sockaddr_in()
         var size = socklen_t(MemoryLayout<sockaddr_in>.size)
         _ = unsafe withUnsafeMutablePointer(to: &bound) {
-            unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { unsafe getsockname(descriptor, $0, &size) }
+            unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe getsockname(descriptor, $0, &size)
+            }
         }
         return (descriptor, UInt16(bigEndian: bound.sin_port))
     }
@@ -146,7 +162,13 @@ final class FakeConnection {
         var offset = 0
         while offset < bytes.count {
             let count = unsafe bytes.withUnsafeBytes { bytes in
-                unsafe Glibc.send(descriptor, bytes.baseAddress! + offset, bytes.count - offset, Int32(MSG_NOSIGNAL))
+                guard let start = bytes.baseAddress else { return 0 }
+                return unsafe Glibc.send(
+                    descriptor,
+                    start + offset,
+                    bytes.count - offset,
+                    Int32(MSG_NOSIGNAL)
+                )
             }
             guard count > 0 else { return false }
             offset += count

@@ -22,7 +22,8 @@ struct RealNodeTests {
         configuration.prefaults = false
         let node = try Node(configuration, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         let addresses = try await node.start()
-        let endpoint = unixPath.map { LarderEndpoint.unix(path: $0) }
+        let endpoint =
+            unixPath.map { LarderEndpoint.unix(path: $0) }
             ?? .tcp(host: "127.0.0.1", port: UInt16(addresses.port ?? 0))
         let patience = Duration.seconds(10)
         do {
@@ -50,22 +51,34 @@ struct RealNodeTests {
             let payloads = unsafe memory.map { unsafe UnsafeRawBufferPointer($0.buffer) }
             let options = StoreOptions(tokenCount: 16, timeToLive: .seconds(600))
             let first = await unsafe client.store(
-                subject.namespace, keys: keys, payloads: payloads, options: options
+                subject.namespace,
+                keys: keys,
+                payloads: payloads,
+                options: options
             )
             #expect(first == Array(repeating: .stored, count: sizes.count))
             let again = await unsafe client.store(
-                subject.namespace, keys: keys, payloads: payloads, options: options
+                subject.namespace,
+                keys: keys,
+                payloads: payloads,
+                options: options
             )
             #expect(again == Array(repeating: .exists, count: sizes.count))
 
             let match = await client.match(
-                subject.namespace, keys: try ClientUnderTest.keys(6), lease: .seconds(30), prefetches: true
+                subject.namespace,
+                keys: try ClientUnderTest.keys(6),
+                lease: .seconds(30),
+                prefetches: true
             )
             #expect(match.tiers == Array(repeating: .memory, count: sizes.count))
             let lease = try #require(match.leaseID)
             for region in memory { region.fill(0) }
             let loaded = await unsafe client.load(
-                subject.namespace, keys: keys, lease: lease, into: memory.map { unsafe $0.buffer }
+                subject.namespace,
+                keys: keys,
+                lease: lease,
+                into: memory.map { unsafe $0.buffer }
             )
             #expect(loaded.isComplete)
             #expect(zip(memory, contents).allSatisfy { $0.bytes == $1 })
@@ -77,7 +90,11 @@ struct RealNodeTests {
             #expect(await client.prefetch(subject.namespace, keys: keys) == 0)
             #expect(try await client.admin.stats(subject.namespace).isEmpty == false)
             #expect(try await client.admin.stats().isEmpty == false)
-            #expect(try await client.admin.explain(subject.namespace, keys: keys).allSatisfy { $0.hasPrefix("memory") })
+            #expect(
+                try await client.admin.explain(subject.namespace, keys: keys).allSatisfy {
+                    $0.hasPrefix("memory")
+                }
+            )
             #expect(try await client.admin.hot(subject.namespace, limit: 3).first?.keys.count == sizes.count)
             #expect(await client.delete(subject.namespace, keys: keys) == sizes.count)
             #expect(await client.match(subject.namespace, keys: keys) == .none)
@@ -93,13 +110,19 @@ struct RealNodeTests {
             let keys = try ClientUnderTest.keys(1)
             let memory = Region(1_000)
             let payloads = unsafe [UnsafeRawBufferPointer(memory.buffer)]
-            #expect(await unsafe subject.client.store(subject.namespace, keys: keys, payloads: payloads) == [.stored])
+            #expect(
+                await unsafe subject.client.store(subject.namespace, keys: keys, payloads: payloads) == [
+                    .stored
+                ]
+            )
             memory.fill(1)
             let other = await unsafe subject.client.store(subject.namespace, keys: keys, payloads: payloads)
             #expect(other.first?.isHeld == false)
             let small = Region(999)
             let loaded = await unsafe subject.client.load(
-                subject.namespace, keys: keys, into: [unsafe small.buffer]
+                subject.namespace,
+                keys: keys,
+                into: [unsafe small.buffer]
             )
             #expect(loaded == .none(count: 1))
             #expect(small.bytes == [UInt8](repeating: 0xee, count: 999))
@@ -113,7 +136,11 @@ struct RealNodeTests {
             let keys = try ClientUnderTest.keys(2)
             let options = StoreOptions(isDurable: true, isPinned: true)
             let outcomes = try await subject.client.admin.store(
-                subject.namespace, keys: keys, payloads: [[1, 2, 3], [4]], options: options, timeout: .seconds(20)
+                subject.namespace,
+                keys: keys,
+                payloads: [[1, 2, 3], [4]],
+                options: options,
+                timeout: .seconds(20)
             )
             #expect(outcomes == [.stored, .stored])
             let loaded = try await subject.client.admin.load(subject.namespace, keys: ClientUnderTest.keys(3))

@@ -35,7 +35,10 @@ struct SickNodeTests {
         try await expectMisses(try ClientUnderTest(port: FakeServer.unusedPort()), "refused")
         let path = "\(try TemporaryDirectory().path)/nobody"
         try await expectMisses(try ClientUnderTest(.unix(path: path)), "no socket")
-        try await expectMisses(try ClientUnderTest(.unix(path: String(repeating: "x", count: 300))), "long path")
+        try await expectMisses(
+            try ClientUnderTest(.unix(path: String(repeating: "x", count: 300))),
+            "long path"
+        )
         try await expectMisses(try ClientUnderTest(.tcp(host: "no such host", port: 1)), "no host")
     }
 
@@ -58,8 +61,10 @@ struct SickNodeTests {
     @Test(
         "it talks garbage",
         arguments: [
-            "HTTP/1.1 400 Bad Request\r\n\r\n", "\0\0\0\0", "+OK\r\n+OK\r\n+OK\r\n+OK\r\n:1\r\n", "*1000000\r\n",
-            "$-5\r\n", "%1\r\n+proto\r\n:3\r\n+d\r\n*2\r\n:1\r\n+too many\r\n:7\r\n", "*1\r\n*1\r\n*1\r\n*1\r\n",
+            "HTTP/1.1 400 Bad Request\r\n\r\n", "\0\0\0\0", "+OK\r\n+OK\r\n+OK\r\n+OK\r\n:1\r\n",
+            "*1000000\r\n",
+            "$-5\r\n", "%1\r\n+proto\r\n:3\r\n+d\r\n*2\r\n:1\r\n+too many\r\n:7\r\n",
+            "*1\r\n*1\r\n*1\r\n*1\r\n",
             "%1\r\n+proto\r\n:3\r\n+d\r\n*3\r\n:900\r\n$-1\r\n*0\r\n",
         ]
     )
@@ -108,13 +113,16 @@ struct SickNodeTests {
             keys: ClientUnderTest.keys(3),
             into: memory.map { unsafe $0.buffer }
         )
-        #expect(result.isLoaded == [true, false, false], "\(subject.client.statistics)")
+        #expect(result.isLoaded == [true, false, false])
         #expect(result.loadedPrefixCount == 1)
         #expect(memory[0].bytes == Array("abcd".utf8))
         #expect(memory[2].bytes == [UInt8](repeating: 0xee, count: 4))
     }
 
-    @Test("a payload of another length than its region is a miss, and the others are not", arguments: [1, 3, 5, 90_000])
+    @Test(
+        "a payload of another length than its region is a miss, and the others are not",
+        arguments: [1, 3, 5, 90_000]
+    )
     func wrongLength(byteCount: Int) async throws {
         let server = try FakeServer(
             serving { words, connection in
@@ -139,7 +147,10 @@ struct SickNodeTests {
         #expect(server.connectionCount == 1)
     }
 
-    @Test("after the deadline the caller's memory is not written, whatever the node still sends", arguments: [1, 4])
+    @Test(
+        "after the deadline the caller's memory is not written, whatever the node still sends",
+        arguments: [1, 4]
+    )
     func slowPayload(connectionCount: Int) async throws {
         let byteCount = 1 << 20
         let goOn = Gate()
@@ -147,7 +158,9 @@ struct SickNodeTests {
         let server = try FakeServer(
             serving { words, connection in
                 guard words[0] == "KV.GET" else { return false }
-                connection.send(Array("*2\r\n$\(byteCount)\r\n".utf8) + [UInt8](repeating: 1, count: byteCount / 2))
+                connection.send(
+                    Array("*2\r\n$\(byteCount)\r\n".utf8) + [UInt8](repeating: 1, count: byteCount / 2)
+                )
                 goOn.wait()
                 for _ in 0..<8 { connection.send([UInt8](repeating: 2, count: byteCount / 2)) }
                 connection.waitForClose()
@@ -161,7 +174,7 @@ struct SickNodeTests {
             subject.namespace,
             keys: ClientUnderTest.keys(2),
             into: memory.map { unsafe $0.buffer },
-            timeout: .milliseconds(100)
+            timeout: .milliseconds(400)
         )
         #expect(result.isLoaded == [false, false])
         // The memory is the caller's again: it is given to somebody else.
@@ -172,7 +185,9 @@ struct SickNodeTests {
         #expect(memory.allSatisfy { $0.bytes == [UInt8](repeating: 0x55, count: byteCount) })
     }
 
-    @Test("a load that waited behind another one is abandoned at its deadline, and its late payload goes nowhere")
+    @Test(
+        "a load that waited behind another one is abandoned at its deadline, and its late payload goes nowhere"
+    )
     func abandonedBehindAnother() async throws {
         let goOn = Gate()
         let server = try FakeServer(

@@ -20,7 +20,10 @@ struct ReplyParserTests {
         ("$5\r\na\r\nb\r\r\n", .bulk(Array("a\r\nb\r".utf8))),
         ("*0\r\n", .array([])),
         ("*2\r\n$1\r\na\r\n$-1\r\n", .array([.bulk([97]), .null])),
-        ("*3\r\n:1\r\n*2\r\n+a\r\n*0\r\n:2\r\n", .array([.integer(1), .array([.status("a"), .array([])]), .integer(2)])),
+        (
+            "*3\r\n:1\r\n*2\r\n+a\r\n*0\r\n:2\r\n",
+            .array([.integer(1), .array([.status("a"), .array([])]), .integer(2)])
+        ),
         ("~1\r\n#t\r\n", .array([.boolean(true)])),
         ("%1\r\n+a\r\n:1\r\n", .map([.status("a"), .integer(1)])),
         (",1.5\r\n", .double(1.5)),
@@ -63,11 +66,14 @@ struct ReplyParserTests {
     }
 
     private static let malformed: [String] = [
-        "HTTP/1.1 400 Bad Request\r\n", "\r\n", "\0", ":\r\n", ":1x\r\n", ":9223372036854775808\r\n", ":--1\r\n",
-        ":1 \r\n", "$-2\r\n", "$x\r\n", "$536870913\r\n", "$3\r\nabcd\r\n", "$3\r\nabc\n", "*-2\r\n", "*1048577\r\n",
+        "HTTP/1.1 400 Bad Request\r\n", "\r\n", "\0", ":\r\n", ":1x\r\n", ":9223372036854775808\r\n",
+        ":--1\r\n",
+        ":1 \r\n", "$-2\r\n", "$x\r\n", "$536870913\r\n", "$3\r\nabcd\r\n", "$3\r\nabc\n", "*-2\r\n",
+        "*1048577\r\n",
         "%524289\r\n", "%9223372036854775807\r\n", "#x\r\n", ",x\r\n", "=3\r\ntxt\r\n", "=-1\r\n", "!-1\r\n",
         "+OK\n", "*1\r\n>1\r\n+a\r\n+b\r\n", "$18446744073709551616\r\n", "*99999999999999999999999\r\n",
-        String(repeating: "*1\r\n", count: 9), "*1000000\r\n*1000000\r\n", "+\(String(repeating: "a", count: 17_000))",
+        String(repeating: "*1\r\n", count: 9), "*1000000\r\n*1000000\r\n",
+        "+\(String(repeating: "a", count: 17_000))",
         "!17000\r\n", "$?\r\n",
     ]
 
@@ -85,7 +91,10 @@ struct ReplyParserTests {
         for _ in 0..<3_000 {
             var bytes = whole
             for _ in 0..<Int.random(in: 1...4, using: &random) {
-                bytes[Int.random(in: bytes.indices, using: &random)] = UInt8.random(in: 0...255, using: &random)
+                bytes[Int.random(in: bytes.indices, using: &random)] = UInt8.random(
+                    in: 0...255,
+                    using: &random
+                )
             }
             _ = try? read([bytes[...]])
         }

@@ -3,7 +3,10 @@ import Testing
 
 @Suite("Request encoder")
 struct RequestEncoderTests {
-    @Test("requests are arrays of bulk strings, payloads from where they lie", arguments: [1, 2, 3, 7, 64, 1_000])
+    @Test(
+        "requests are arrays of bulk strings, payloads from where they lie",
+        arguments: [1, 2, 3, 7, 64, 1_000]
+    )
     func pieces(step: Int) {
         let payload = Array("the payload".utf8)
         unsafe payload.withUnsafeBytes { payload in

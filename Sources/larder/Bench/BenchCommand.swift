@@ -47,19 +47,35 @@ struct BenchCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("A second server to compare with, without users.", valueName: "address"))
     var versus: LarderEndpoint?
 
-    @Option(help: ArgumentHelp("get, set, mixed, exists, match, kvput, kvget; several with commas.", valueName: "list"))
+    @Option(
+        help: ArgumentHelp(
+            "get, set, mixed, exists, match, kvput, kvget; several with commas.",
+            valueName: "list"
+        )
+    )
     var op = BenchList([BenchOperation.get])
 
-    @Option(help: ArgumentHelp("Bytes of a value. (default: 2MiB; 64 for exists and match)", valueName: "list"))
+    @Option(
+        help: ArgumentHelp("Bytes of a value. (default: 2MiB; 64 for exists and match)", valueName: "list")
+    )
     var size: BenchList<ByteCount>?
 
-    @Option(help: ArgumentHelp("Operations under way: connections, or connections x pipeline.", valueName: "list"))
+    @Option(
+        help: ArgumentHelp("Operations under way: connections, or connections x pipeline.", valueName: "list")
+    )
     var inflight = BenchList([BenchConcurrency(connectionCount: 1, depth: 1)])
 
-    @Option(help: ArgumentHelp("Different keys. (default: 64; 1000 for exists and match)", valueName: "count"))
+    @Option(
+        help: ArgumentHelp("Different keys. (default: 64; 1000 for exists and match)", valueName: "count")
+    )
     var keys: Int?
 
-    @Option(help: ArgumentHelp("Keys of one operation. (default: 1; --keys for exists and match)", valueName: "count"))
+    @Option(
+        help: ArgumentHelp(
+            "Keys of one operation. (default: 1; --keys for exists and match)",
+            valueName: "count"
+        )
+    )
     var batch: Int?
 
     @Option(help: ArgumentHelp("How long a round is measured.", valueName: "seconds"))
@@ -89,10 +105,14 @@ struct BenchCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
-        guard [node.node.map(\.description), host ?? port.map(String.init), unix].compactMap({ $0 }).count <= 1 else {
+        guard
+            [node.node.map(\.description), host ?? port.map(String.init), unix].compactMap({ $0 }).count <= 1
+        else {
             throw ValidationError("say where the server is once: --node, or --host and --port, or --unix")
         }
-        guard seconds > 0, seconds <= 86_400 else { throw ValidationError("--seconds is more than 0, at most 86400") }
+        guard seconds > 0, seconds <= 86_400 else {
+            throw ValidationError("--seconds is more than 0, at most 86400")
+        }
         guard count.map({ $0 > 0 }) ?? true else { throw ValidationError("--count is at least 1") }
         guard (1...1_000).contains(rounds ?? 1) else { throw ValidationError("--rounds is 1 to 1000") }
         guard (0...100).contains(reads) else { throw ValidationError("--reads is 0 to 100") }
@@ -143,7 +163,10 @@ struct BenchCommand: AsyncParsableCommand {
                     let keyCount = keys ?? operation.defaultKeyCount
                     let batch = batch ?? min(keyCount, operation.defaultBatch)
                     guard batch <= keyCount else {
-                        throw CommandFailure(.usage, "--batch \(batch) is more than the \(keyCount) keys there are")
+                        throw CommandFailure(
+                            .usage,
+                            "--batch \(batch) is more than the \(keyCount) keys there are"
+                        )
                     }
                     cases.append(
                         BenchCase(

@@ -46,7 +46,10 @@ internal import RESP
         ring = Array(repeating: nil, count: depth)
         unsafe buffer.initializeMemory(as: UInt8.self, repeating: 0)
         for _ in 0..<depth {
-            let place = UnsafeMutableRawBufferPointer.allocate(byteCount: payloads.byteCount * batch, alignment: 4_096)
+            let place = UnsafeMutableRawBufferPointer.allocate(
+                byteCount: payloads.byteCount * batch,
+                alignment: 4_096
+            )
             unsafe place.initializeMemory(as: UInt8.self, repeating: 0)
             unsafe places.append(place)
         }
@@ -55,7 +58,7 @@ internal import RESP
 
     deinit {
         unsafe buffer.deallocate()
-        for unsafe place in unsafe places { unsafe place.deallocate() }
+        unsafe places.forEach { unsafe $0.deallocate() }
     }
 
     /// Operations under way.
@@ -99,7 +102,10 @@ internal import RESP
         ring[place] = nil
         finishedCount += 1
         return Outcome(
-            request: done.request, faults: done.check.faults, startedAt: done.startedAt, endedAt: done.endedAt
+            request: done.request,
+            faults: done.check.faults,
+            startedAt: done.startedAt,
+            endedAt: done.endedAt
         )
     }
 
@@ -130,7 +136,9 @@ internal import RESP
             }
         } else {
             let isHeader = payloads.byteCount >= Self.directByteCount && rest == 0
-            let free = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[filled...].prefix(isHeader ? 256 : .max))
+            let free = unsafe UnsafeMutableRawBufferPointer(
+                rebasing: buffer[filled...].prefix(isHeader ? 256 : .max)
+            )
             try take(unsafe socket.receiveWaiting(free, isWhole: false)) { count in filled += count }
         }
         try parse()
@@ -162,7 +170,8 @@ internal import RESP
     private func take(_ event: ReplyEvent, of bytes: RawSpan) {
         let place = answeredCount % ring.count
         guard var current = ring[place] else { return }
-        if case .bulkPiece(let range) = event, let memory = unsafe restOfPayload(range.count, isCounted: true) {
+        if case .bulkPiece(let range) = event, let memory = unsafe restOfPayload(range.count, isCounted: true)
+        {
             // SAFETY: both are as long as the piece and apart.
             unsafe bytes.extracting(range).withUnsafeBytes { unsafe memory.copyMemory(from: $0) }
         }
@@ -195,7 +204,9 @@ internal import RESP
 
     private func payloadMemory(_ place: Int, _ index: Int) -> UnsafeMutableRawBufferPointer {
         let start = index * payloads.byteCount
-        return unsafe UnsafeMutableRawBufferPointer(rebasing: places[place][start..<(start + payloads.byteCount)])
+        return unsafe UnsafeMutableRawBufferPointer(
+            rebasing: places[place][start..<(start + payloads.byteCount)]
+        )
     }
 
     private func makeRoom() {
@@ -216,7 +227,8 @@ internal import RESP
             case .tcp(let host, let port): SocketAddress.resolve(host: host, port: port, isNumericOnly: false)
             }
         for address in addresses {
-            guard let socket = StreamSocket(connectingTo: address), socket.wait(isWriting: true, milliseconds: 5_000),
+            guard let socket = StreamSocket(connectingTo: address),
+                socket.wait(isWriting: true, milliseconds: 5_000),
                 socket.connectError() == 0
             else { continue }
             socket.makeBlocking(seconds: silenceSeconds)
@@ -232,10 +244,14 @@ internal import RESP
         let faults = try run(
             BenchRequest(request: encoder.finish(), expectation: .anything, keys: 0..<0, replyCount: 1)
         )
-        if let error = faults.firstError { throw CommandFailure(.noPermission, "the server refused: \(error)") }
+        if let error = faults.firstError {
+            throw CommandFailure(.noPermission, "the server refused: \(error)")
+        }
     }
 
-    private static func lost() -> CommandFailure { CommandFailure(.unavailable, "the server closed the connection") }
+    private static func lost() -> CommandFailure {
+        CommandFailure(.unavailable, "the server closed the connection")
+    }
 
     private static func silent() -> CommandFailure {
         CommandFailure(.unavailable, "the server was silent for \(silenceSeconds) s")

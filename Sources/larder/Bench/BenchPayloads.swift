@@ -25,7 +25,10 @@
         let apart = min(byteCount, Self.spreadByteCountMax / self.count)
         stride = max(64, apart / 64 * 64)
         let total = byteCount + stride * (self.count - 1)
-        unsafe memory = UnsafeMutableRawBufferPointer.allocate(byteCount: (total + 7) / 8 * 8, alignment: 4_096)
+        unsafe memory = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: (total + 7) / 8 * 8,
+            alignment: 4_096
+        )
         var words = BenchRandom(seed: seed)
         for offset in Swift.stride(from: 0, to: unsafe memory.count, by: 8) {
             // SAFETY: the memory is a multiple of eight bytes long.
@@ -44,7 +47,8 @@
     /// Whether `bytes` are the payload of the key at `index`.
     func matches(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> Bool {
         let expected = unsafe payload(index)
-        guard bytes.count == expected.count, let left = bytes.baseAddress, let right = expected.baseAddress else {
+        guard bytes.count == expected.count, let left = bytes.baseAddress, let right = expected.baseAddress
+        else {
             return false
         }
         // SAFETY: both sides have `count` bytes.

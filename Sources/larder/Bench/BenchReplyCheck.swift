@@ -1,6 +1,8 @@
 internal import RESP
 
-/// Judges the replies of one operation while they come, and says where payloads go. No sockets.
+/// Judges the replies of one operation while they come, and says where payloads go.
+///
+/// No sockets.
 struct BenchReplyCheck {
     /// What was wrong with an operation's replies.
     struct Faults: Hashable, Sendable {
@@ -56,7 +58,8 @@ struct BenchReplyCheck {
         case (_, .failure(let failure)): fail(failure.text)
         case (_, .bulkPiece): return
         case (.payloads, .bulkBegins(let byteCount)):
-            openPayload = byteCount == payloadByteCount && payloadIndex < request.keys.count ? payloadIndex : nil
+            openPayload =
+                byteCount == payloadByteCount && payloadIndex < request.keys.count ? payloadIndex : nil
             if openPayload == nil { faults.wrongByteCount += 1 }
         case (.payloads, .bulkEnds):
             openPayload = nil

@@ -9,10 +9,13 @@ enum BenchReport {
             .init("gb_per_second", title: "GB/S", isNumeric: true),
             .init("operations_per_second", title: "OPS/S", isNumeric: true),
             .init("keys_per_second", title: "KEYS/S", isNumeric: true),
-            .init("p50_us", title: "P50 US", isNumeric: true), .init("p99_us", title: "P99 US", isNumeric: true),
-            .init("p999_us", title: "P99.9 US", isNumeric: true), .init("max_us", title: "MAX US", isNumeric: true),
+            .init("p50_us", title: "P50 US", isNumeric: true),
+            .init("p99_us", title: "P99 US", isNumeric: true),
+            .init("p999_us", title: "P99.9 US", isNumeric: true),
+            .init("max_us", title: "MAX US", isNumeric: true),
             .init("misses", isNumeric: true), .init("errors", isNumeric: true),
-            .init("wrong", isNumeric: true), .init("verified", isNumeric: true), .init("ratio", isNumeric: true),
+            .init("wrong", isNumeric: true), .init("verified", isNumeric: true),
+            .init("ratio", isNumeric: true),
         ])
         for result in results {
             for (index, side) in result.sides.enumerated() {
@@ -29,7 +32,9 @@ enum BenchReport {
                 var lines: [String] = []
                 if let error = side.faults.firstError { lines.append("\(side.name): \(error)") }
                 if side.faults.wrongByteCount > 0 {
-                    lines.append("\(side.name): \(side.faults.wrongByteCount) payloads were not what was stored")
+                    lines.append(
+                        "\(side.name): \(side.faults.wrongByteCount) payloads were not what was stored"
+                    )
                 }
                 if side.plan.operation != result.plan.operation {
                     lines.append(
@@ -67,9 +72,11 @@ enum BenchReport {
         let isOne = spread.smallest == spread.largest
         return Report.Cell(
             text: isOne
-                ? text(spread.median) : "\(text(spread.median)) [\(text(spread.smallest))-\(text(spread.largest))]",
+                ? text(spread.median)
+                : "\(text(spread.median)) [\(text(spread.smallest))-\(text(spread.largest))]",
             json: .object([
-                "median": number(spread.median), "min": number(spread.smallest), "max": number(spread.largest),
+                "median": number(spread.median), "min": number(spread.smallest),
+                "max": number(spread.largest),
             ])
         )
     }

@@ -6,7 +6,9 @@ struct BenchServer: Sendable {
     let credentials: LarderClientConfiguration.Credentials?
 
     /// Connects for a case.
-    func connect(_ workload: BenchWorkload, verifies: Bool, depth: Int? = nil) throws(CommandFailure) -> BenchConnection {
+    func connect(_ workload: BenchWorkload, verifies: Bool, depth: Int? = nil) throws(CommandFailure)
+        -> BenchConnection
+    {
         try BenchConnection(
             endpoint,
             credentials: credentials,
@@ -40,7 +42,9 @@ struct BenchServer: Sendable {
 
     /// Compares every key's bytes with what was stored, outside all timed parts; how many were compared and what was
     /// wrong.
-    func verify(_ workload: BenchWorkload) throws(CommandFailure) -> (count: Int, faults: BenchReplyCheck.Faults) {
+    func verify(_ workload: BenchWorkload) throws(CommandFailure) -> (
+        count: Int, faults: BenchReplyCheck.Faults
+    ) {
         guard workload.plan.operation.movesPayloads, workload.plan.operation != .kvput else {
             return (0, BenchReplyCheck.Faults())
         }
@@ -49,7 +53,9 @@ struct BenchServer: Sendable {
         let count = workload.distinctCount * workload.plan.batch
         for start in stride(from: 0, to: count, by: workload.plan.batch) {
             let keys = start..<(start + workload.plan.batch)
-            faults += try connection.run(workload.plan.operation.isPlain ? workload.get(keys) : workload.blockGet(keys))
+            faults += try connection.run(
+                workload.plan.operation.isPlain ? workload.get(keys) : workload.blockGet(keys)
+            )
         }
         return (count, faults)
     }

@@ -54,7 +54,13 @@ struct BenchSuite {
         }
 
         mutating func measure(_ length: BenchLength, warmup: UInt64, seed: UInt64) throws(CommandFailure) {
-            let round = BenchRound(server: server, workload: workload, length: length, warmup: warmup, seed: seed)
+            let round = BenchRound(
+                server: server,
+                workload: workload,
+                length: length,
+                warmup: warmup,
+                seed: seed
+            )
             let (figures, faults) = try round.run()
             result.rounds.append(figures)
             result.faults += faults
@@ -89,7 +95,9 @@ struct BenchResult: Sendable {
         }
     }
 
-    /// Whether a reply was an error or had wrong bytes. Misses are told, but a cache may have some.
+    /// Whether a reply was an error or had wrong bytes.
+    ///
+    /// Misses are told, but a cache may have some.
     var isWrong: Bool { sides.contains { $0.faults.errorCount > 0 || $0.faults.wrongByteCount > 0 } }
 
     /// How many times the first server does what the second does, round by round; `nil` without a second one.

@@ -27,7 +27,9 @@ struct BenchRequest: Sendable {
     let replyCount: Int
 }
 
-/// Writes the requests of a case. Pure: the same numbers give the same bytes.
+/// Writes the requests of a case.
+///
+/// Pure: the same numbers give the same bytes.
 struct BenchWorkload: Sendable {
     let plan: BenchCase
     let payloads: BenchPayloads
@@ -108,7 +110,10 @@ struct BenchWorkload: Sendable {
         var encoder = RequestEncoder()
         for key in keys { write(&encoder, key) }
         return BenchRequest(
-            request: encoder.finish(), expectation: expectation, keys: keys, replyCount: keys.count
+            request: encoder.finish(),
+            expectation: expectation,
+            keys: keys,
+            replyCount: keys.count
         )
     }
 
