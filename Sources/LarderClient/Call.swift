@@ -1,6 +1,8 @@
 internal import RESP
 
-/// One request on its way to its reply. Made by a caller, then owned by one connection's thread.
+/// One request on its way to its reply.
+///
+/// Made by a caller, then owned by one connection's thread.
 final class Call: @unchecked Sendable {
     // SAFETY of @unchecked Sendable: handed over once, through a mutex, to the thread of one connection.
     let request: EncodedRequest
@@ -16,8 +18,10 @@ final class Call: @unchecked Sendable {
     /// When the connection had nothing older to answer; nanoseconds.
     var headSince: UInt64 = 0
 
-    /// A call that may take `timeout` nanoseconds from `now` on. `completion` runs once, on the connection's thread;
-    /// by then the thread touches neither the receiver nor the payloads any more.
+    /// A call that may take `timeout` nanoseconds from `now` on.
+    ///
+    /// `completion` runs once, on the connection's thread; by then the thread touches neither the receiver
+    /// nor the payloads any more.
     init(
         _ request: EncodedRequest,
         receiver: any ReplyReceiver,

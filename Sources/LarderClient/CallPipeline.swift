@@ -1,7 +1,8 @@
 internal import RESP
 
-/// The calls of one connection, from their arrival to their end, and what their deadlines ask for. No sockets, no
-/// clock: the connection's thread tells it what happened and when.
+/// The calls of one connection, from their arrival to their end, and what their deadlines ask for.
+///
+/// No sockets, no clock: the connection's thread tells it what happened and when.
 ///
 /// A call whose time is over is a miss for its caller at once. Whether the connection is given up with it depends on
 /// whose fault it is: a call that had the line to itself for at least half of its time and got no whole reply says

@@ -1,4 +1,6 @@
-/// Decides whether a node is asked at all. A pure state machine: times and randomness are given.
+/// Decides whether a node is asked at all.
+///
+/// A pure state machine: times and randomness are given.
 ///
 /// Closed: every call passes. After `failureCountMax` failures in a row, or one silent timeout, it opens: every call
 /// is refused at once. When its backoff is over, the next refused call is told to start a probe beside it, and the

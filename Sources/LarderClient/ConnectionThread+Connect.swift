@@ -1,7 +1,9 @@
 internal import RESP
 
 extension ConnectionThread {
-    /// Finds the node's addresses. A name is looked up by a thread of its own: nothing bounds the system's resolver.
+    /// Finds the node's addresses.
+    ///
+    /// A name is looked up by a thread of its own: nothing bounds the system's resolver.
     func resolve() {
         switch settings.configuration.endpoint {
         case .unix(let path):

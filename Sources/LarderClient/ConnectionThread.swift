@@ -4,9 +4,10 @@ internal import Blocks
     internal import Glibc
 #endif
 
-/// The thread behind one connection: connects, sends, receives straight into the memory of the calls, and ends each
-/// call at its deadline. It alone touches the memory that calls were given, and completes a call only after it has
-/// let go of it.
+/// The thread behind one connection: connects, sends, receives straight into the memory of the calls, and
+/// ends each call at its deadline.
+///
+/// It alone touches the memory that calls were given, and completes a call only after it has let go of it.
 final class ConnectionThread: @unchecked Sendable {
     // SAFETY of @unchecked Sendable: only the thread that runs `run()` touches its state.
     let settings: ConnectionSettings
@@ -67,7 +68,9 @@ final class ConnectionThread: @unchecked Sendable {
         }
     }
 
-    /// Gives the connection up. Calls that were not sent yet may try a new one, if this one ever worked.
+    /// Gives the connection up.
+    ///
+    /// Calls that were not sent yet may try a new one, if this one ever worked.
     func lost(_ error: LarderClientError, _ failure: CircuitBreaker.Failure) {
         // A node that ends a connection nobody uses has not failed anybody.
         if !pipeline.isEmpty || failure == .silent { settings.health.failed(failure) }

@@ -18,7 +18,9 @@ public import Blocks
 public final class LarderClient: Sendable {
     let link: NodeLink
 
-    /// Creates a client. It connects when it is first used.
+    /// Creates a client.
+    ///
+    /// It connects when it is first used.
     public init(_ configuration: LarderClientConfiguration) {
         link = NodeLink(configuration)
     }
@@ -42,7 +44,8 @@ public final class LarderClient: Sendable {
     ///
     /// - Parameters:
     ///   - namespace: a namespace that was described.
-    ///   - keys: the blocks' keys, from the first block of the prompt on.
+    ///   - keys: the blocks' keys, from the first block of the prompt on; those after the first
+    ///     `Limits.batchKeyCountMax` are not looked for.
     ///   - lease: for how long what is found stays readable; `nil` for no promise.
     ///   - prefetches: whether the node shall bring what is on disk to memory.
     ///   - timeout: the deadline of this call; `nil` for the configured one.
@@ -67,7 +70,9 @@ public final class LarderClient: Sendable {
         }
     }
 
-    /// Ends a lease early. Leases also end by themselves and with the connection.
+    /// Ends a lease early.
+    ///
+    /// Leases also end by themselves and with the connection.
     ///
     /// - Parameters:
     ///   - lease: the lease of a match.

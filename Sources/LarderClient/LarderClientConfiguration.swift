@@ -4,7 +4,9 @@ public struct LarderClientConfiguration: Sendable {
     public struct Credentials: Sendable {
         /// The user.
         public var user: String
-        /// The password. Never logged.
+        /// The password.
+        ///
+        /// Never logged.
         public var password: String
 
         /// Creates credentials.
@@ -18,8 +20,10 @@ public struct LarderClientConfiguration: Sendable {
     public var endpoint: LarderEndpoint
     /// Who asks; `nil` for a node without users.
     public var credentials: Credentials?
-    /// Connections to the node. The first carries look-ups, the others payloads, so that a look-up never waits behind
-    /// one; a single connection carries both. 1 to 64.
+    /// Connections to the node.
+    ///
+    /// The first carries look-ups, the others payloads, so that a look-up never waits behind one; a single
+    /// connection carries both. 1 to 64.
     public var connectionCount = 4
     /// How long a look-up may take: match, pin, unpin, prefetch, delete, release, explain, ping.
     public var lookupTimeout = Duration.milliseconds(50)

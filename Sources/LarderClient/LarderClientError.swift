@@ -1,4 +1,6 @@
-/// Why a call to a node did not succeed. The engine's face of the client turns every one into a miss.
+/// Why a call to a node did not succeed.
+///
+/// The engine's face of the client turns every one into a miss.
 public struct LarderClientError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The kind of failure; open, so that new kinds do not break callers.
     public struct Code: Hashable, Sendable, CustomStringConvertible {

@@ -38,7 +38,9 @@ final class Mailbox: Sendable {
         }
     }
 
-    /// Asks the thread to end. No call is taken from now on.
+    /// Asks the thread to end.
+    ///
+    /// No call is taken from now on.
     func close() {
         _ = put { mail in
             mail.isClosing = true

@@ -2,8 +2,9 @@ internal import Blocks
 internal import RESP
 internal import Synchronization
 
-/// One node as the client sees it: connections, breaker, counters. Its calls throw; the client's faces decide what
-/// becomes of that.
+/// One node as the client sees it: connections, breaker, counters.
+///
+/// Its calls throw; the client's faces decide what becomes of that.
 final class NodeLink: Sendable {
     let configuration: LarderClientConfiguration
     let namespaces = NamespaceRegistry()

@@ -15,7 +15,7 @@ final class ArraySink: PayloadSink {
 
     deinit {
         regions.withLock { regions in
-            for index in unsafe regions.buffers.indices { unsafe regions.buffers[index]?.deallocate() }
+            unsafe regions.buffers.forEach { unsafe $0?.deallocate() }
         }
     }
 
@@ -58,6 +58,6 @@ final class CopiedPayloads: Sendable {
     }
 
     deinit {
-        for index in unsafe lent.buffers.indices { unsafe lent.buffers[index].deallocate() }
+        unsafe lent.buffers.forEach { unsafe $0.deallocate() }
     }
 }

@@ -1,7 +1,8 @@
 internal import RESP
 
-/// The receiving side of one connection: a small buffer for framing and small replies, and the parser. Payloads pass
-/// by the buffer, straight from the socket to where their receiver wants them.
+/// The receiving side of one connection: a small buffer for framing and small replies, and the parser.
+///
+/// Payloads pass by the buffer, straight from the socket to where their receiver wants them.
 @safe final class ReplyStream {
     private var parser = ReplyParser()
     private let buffer: UnsafeMutableRawBufferPointer
@@ -25,7 +26,9 @@ internal import RESP
 
     deinit { unsafe buffer.deallocate() }
 
-    /// Receives what the socket has, once. `receiver` is the head's; call ``step(_:)`` until it returns `nil` first.
+    /// Receives what the socket has, once.
+    ///
+    /// `receiver` is the head's; call ``step(_:)`` until it returns `nil` first.
     func receive(_ socket: StreamSocket, for receiver: (any ReplyReceiver)?) -> StreamSocket.Transfer {
         makeRoom()
         let rest = parser.bulkRemainingByteCount

@@ -19,8 +19,9 @@ package final class StreamSocket: Sendable {
     /// The file descriptor, for `poll`.
     package let descriptor: Int32
 
-    /// Begins to connect without waiting; `nil` when it is refused at once. Writable means that it is over: then ask
-    /// ``connectError()``.
+    /// Begins to connect without waiting; `nil` when it is refused at once.
+    ///
+    /// Writable means that it is over: then ask ``connectError()``.
     package init?(connectingTo address: SocketAddress) {
         descriptor = socket(address.family, Int32(SOCK_STREAM.rawValue) | Self.flags, 0)
         guard descriptor >= 0 else { return nil }

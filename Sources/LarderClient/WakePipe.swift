@@ -22,7 +22,9 @@ final class WakePipe: Sendable {
         close(writeEnd)
     }
 
-    /// Makes the read end readable. A full pipe is as good.
+    /// Makes the read end readable.
+    ///
+    /// A full pipe is as good.
     func wake() {
         var byte: UInt8 = 1
         // SAFETY: one byte is read from the variable.

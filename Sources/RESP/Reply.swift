@@ -1,4 +1,6 @@
-/// A whole reply, held in memory: for what is small. Payloads go where their caller wants them instead.
+/// A whole reply, held in memory: for what is small.
+///
+/// Payloads go where their caller wants them instead.
 package indirect enum Reply: Hashable, Sendable {
     /// `+OK`.
     case status(String)

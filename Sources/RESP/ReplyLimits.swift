@@ -1,4 +1,6 @@
-/// What a reply may ask of the one who reads it. A reply beyond a limit is a protocol error.
+/// What a reply may ask of the one who reads it.
+///
+/// A reply beyond a limit is a protocol error.
 package struct ReplyLimits: Hashable, Sendable {
     /// Longest line (status, error, number, length), bytes without its end; also the longest bulk error.
     package var lineByteCountMax = 16 << 10

@@ -1,4 +1,6 @@
-/// Reads RESP2 and RESP3 replies from bytes that come in any pieces. Pure: it holds no bytes and receives none.
+/// Reads RESP2 and RESP3 replies from bytes that come in any pieces.
+///
+/// Pure: it holds no bytes and receives none.
 ///
 /// Call ``next(_:consumed:)`` until it returns `nil`, then again with more bytes. After `bulkBegins(byteCount: n)` the
 /// next `n` bytes of the stream are payload, ``bulkRemainingByteCount`` says how many are still to come, and there are

@@ -1,4 +1,6 @@
-/// A peer broke the protocol: what came is no RESP reply, or is beyond a named limit. Its stream cannot be used on.
+/// A peer broke the protocol: what came is no RESP reply, or is beyond a named limit.
+///
+/// Its stream cannot be used on.
 package struct ReplyProtocolError: Error, Hashable, Sendable, CustomStringConvertible {
     /// What was wrong, for a person.
     package let message: String

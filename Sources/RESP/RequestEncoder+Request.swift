@@ -65,7 +65,7 @@ package struct EncodedRequest: @unchecked Sendable {
         }
     }
 
-    /// Piece 0, 2, 4, ... is framing, 1, 3, 5, ... a payload.
+    /// Even pieces are framing, odd ones payloads.
     private func bytes(ofPiece index: Int, _ framing: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
         // SAFETY: payloads are kept by contract; framing offsets were taken from the framing's own length.
         index.isMultiple(of: 2)

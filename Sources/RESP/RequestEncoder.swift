@@ -1,5 +1,7 @@
-/// Writes requests as RESP arrays of bulk strings. Small arguments are copied into one buffer; payloads are only
-/// referred to, so that they go to the socket from where they lie.
+/// Writes requests as RESP arrays of bulk strings.
+///
+/// Small arguments are copied into one buffer; payloads are only referred to, so that they go to the socket
+/// from where they lie.
 package struct RequestEncoder {
     private var framing: [UInt8] = []
     private var payloads: [EncodedRequest.Payload] = []
@@ -7,7 +9,9 @@ package struct RequestEncoder {
     /// An encoder with nothing in it.
     package init() {}
 
-    /// Begins a request of `argumentCount` arguments, its name included. Requests may follow each other: a pipeline.
+    /// Begins a request of `argumentCount` arguments, its name included.
+    ///
+    /// Requests may follow each other: a pipeline.
     package mutating func begin(argumentCount: Int) {
         framing.append(UInt8(ascii: "*"))
         appendLine(argumentCount)

@@ -8,6 +8,7 @@ final class FakeServer: Sendable {
     private let listener: Int32
     private let openDescriptors = Mutex<[Int32]>([])
     private let accepted = Atomic<Int>(0)
+    private let isStopped = Atomic<Bool>(false)
 
     /// Connections accepted so far.
     var connectionCount: Int { accepted.load(ordering: .sequentiallyConsistent) }
@@ -60,6 +61,7 @@ final class FakeServer: Sendable {
 
     /// Ends the listener and all connections.
     func stop() {
+        guard !isStopped.exchange(true, ordering: .sequentiallyConsistent) else { return }
         shutdown(listener, Int32(SHUT_RDWR))
         close(listener)
         openDescriptors.withLock { open in
@@ -160,9 +162,10 @@ final class FakeConnection {
         var offset = 0
         while offset < bytes.count {
             let count = unsafe bytes.withUnsafeBytes { bytes in
-                unsafe Glibc.send(
+                guard let start = bytes.baseAddress else { return 0 }
+                return unsafe Glibc.send(
                     descriptor,
-                    bytes.baseAddress.map { unsafe $0 + offset },
+                    start + offset,
                     bytes.count - offset,
                     Int32(MSG_NOSIGNAL)
                 )

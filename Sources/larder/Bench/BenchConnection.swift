@@ -58,7 +58,7 @@ internal import RESP
 
     deinit {
         unsafe buffer.deallocate()
-        for index in unsafe places.indices { unsafe places[index].deallocate() }
+        unsafe places.forEach { unsafe $0.deallocate() }
     }
 
     /// Operations under way.

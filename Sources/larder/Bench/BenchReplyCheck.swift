@@ -1,6 +1,8 @@
 internal import RESP
 
-/// Judges the replies of one operation while they come, and says where payloads go. No sockets.
+/// Judges the replies of one operation while they come, and says where payloads go.
+///
+/// No sockets.
 struct BenchReplyCheck {
     /// What was wrong with an operation's replies.
     struct Faults: Hashable, Sendable {

@@ -95,7 +95,9 @@ struct BenchResult: Sendable {
         }
     }
 
-    /// Whether a reply was an error or had wrong bytes. Misses are told, but a cache may have some.
+    /// Whether a reply was an error or had wrong bytes.
+    ///
+    /// Misses are told, but a cache may have some.
     var isWrong: Bool { sides.contains { $0.faults.errorCount > 0 || $0.faults.wrongByteCount > 0 } }
 
     /// How many times the first server does what the second does, round by round; `nil` without a second one.

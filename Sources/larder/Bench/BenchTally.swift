@@ -62,7 +62,9 @@ struct BenchSpread: Hashable, Sendable {
     let smallest: Double
     let largest: Double
 
-    /// `nil` for no rounds. The middle of an even number is the mean of the two in the middle.
+    /// `nil` for no rounds.
+    ///
+    /// The middle of an even number is the mean of the two in the middle.
     init?(_ values: [Double]) {
         let sorted = values.sorted()
         guard let first = sorted.first, let last = sorted.last else { return nil }

@@ -27,7 +27,9 @@ struct BenchRequest: Sendable {
     let replyCount: Int
 }
 
-/// Writes the requests of a case. Pure: the same numbers give the same bytes.
+/// Writes the requests of a case.
+///
+/// Pure: the same numbers give the same bytes.
 struct BenchWorkload: Sendable {
     let plan: BenchCase
     let payloads: BenchPayloads
