@@ -55,6 +55,23 @@ final class BlockIndex: Sendable {
         return old
     }
 
+    /// Removes the block at `location`, unless a lease or a pin holds it.
+    ///
+    /// Gives what was there; once this has, the block cannot be leased any more.
+    func removeUnlessHeld(
+        _ identity: BlockIdentity,
+        at location: BlockLocation,
+        unixMilliseconds: UInt64
+    ) -> IndexEntry? {
+        let old = cell(identity).shard.withLock { shard in
+            shard.holds[identity] != nil
+                ? nil
+                : shard.remove(identity) { $0.location == location && !$0.isPinned(at: unixMilliseconds) }
+        }
+        if old != nil { total.subtract(1, ordering: .relaxed) }
+        return old
+    }
+
     /// Changes a block's entry.
     ///
     /// Gives it as it is then.

@@ -13,24 +13,26 @@ extension DiskTier {
         carriesAll: Bool,
         isOldest: Bool
     ) throws(CacheError) {
-        var (carried, left) = choose(
+        let wanted = choose(
             units,
             hotByteCountMax: segment.byteCount / 8,
-            carriesAll: carriesAll
+            carriesAll: carriesAll,
+            isOldest: isOldest
         )
         // The budget's tolerance is for this: what does not fit even so goes, hot blocks before others.
         let free = configuration.byteCountMax / 20 * 21 - heldByteCount - UnitTable.overheadByteCount
         var room = 0
-        let fitting = carried.prefix { entry in
+        let carried = wanted.prefix { entry in
             room += UnitTable.cost(ofStored: entry)
             return room <= free
         }
-        left += carried.dropFirst(fitting.count)
-        carried = Array(fitting)
+        room = carried.reduce(0) { $0 + UnitTable.cost(ofStored: $1) }
         let isNeeded =
             !isOldest
             && writeState.withLock { state in
-                for entry in left { state.hide(entry.identity, upTo: entry.location) }
+                for entry in wanted.dropFirst(carried.count) {
+                    state.hide(entry.identity, upTo: entry.location)
+                }
                 return state.pendingRecordCount > 0
             }
         guard isNeeded || !carried.isEmpty else { return }
@@ -46,16 +48,19 @@ extension DiskTier {
         }
     }
 
-    /// The live blocks of some units: those to carry, most needed first, and the others.
+    /// The live blocks of some units that are to be carried, most needed first; evicts the others.
+    ///
+    /// A block that is leased while this goes on is either carried, or was evicted before the lease was asked
+    /// for.
     private func choose(
         _ units: ClosedRange<UInt32>,
         hotByteCountMax: Int,
-        carriesAll: Bool
-    ) -> (carried: [IndexEntry], left: [IndexEntry]) {
+        carriesAll: Bool,
+        isOldest: Bool
+    ) -> [IndexEntry] {
         let now = clock.unixMilliseconds()
         var held: [IndexEntry] = []
         var hot: [IndexEntry] = []
-        var left: [IndexEntry] = []
         var hotByteCount = 0
         index.forEach { entry, isHeld in
             guard units.contains(entry.location.unit), !entry.isExpired(at: now) else { return }
@@ -67,11 +72,19 @@ extension DiskTier {
             {
                 hotByteCount += Int(entry.storedByteCount)
                 hot.append(entry)
+            } else if let evicted = index.removeUnlessHeld(
+                entry.identity,
+                at: entry.location,
+                unixMilliseconds: now
+            ) {
+                if !isOldest { writeState.withLock { $0.hide(evicted.identity, upTo: evicted.location) } }
+                onRemoval(evicted.identity, evicted.summary, .evicted)
             } else {
-                left.append(entry)
+                // Leased or pinned a moment ago, or gone, which copying will see.
+                held.append(entry)
             }
         }
-        return (held + hot, left)
+        return held + hot
     }
 
     /// Copies a block as it is stored, with its attributes as they are now.

@@ -11,15 +11,15 @@ extension DiskTier {
 
     /// Drops segments until a table of `room` bytes fits the budget, and waits until their space is back.
     ///
-    /// A segment's worth stays free beyond that: carrying blocks forward needs space before the drop gives
-    /// it.
+    /// Half a segment's worth stays free beyond that: carrying blocks forward needs space before the drop
+    /// gives it. Where more must be carried, the budget's tolerance of a 20th serves.
     func makeRoom(_ room: Int) throws(CacheError) {
         // Each segment gets its turn twice at most: when pinned blocks fill all, nothing more is to be had.
         var turns = 2 * segments.all.count
         if segments.unitCount > configuration.unitCountMax, let scattered = segments.mostScattered {
             try reclaim(scattered, carriesAll: true)
         }
-        while isShort(of: room + configuration.segmentByteCount) {
+        while isShort(of: room + configuration.segmentByteCount / 2) {
             if setAsideByteCount.load(ordering: .relaxed) > 0 {
                 directory.removeSetAside()
                 setAsideByteCount.store(directory.setAsideByteCount, ordering: .relaxed)
@@ -45,8 +45,11 @@ extension DiskTier {
     }
 
     /// Drops segments until the budget is kept, at the start: it may have been made smaller.
-    func shrinkToBudget() throws(CacheError) {
-        if isShort(of: 0) { try makeRoom(0) }
+    ///
+    /// Where that fails, on a full or failing disk, the next unit tries again; what is there can be read
+    /// meanwhile.
+    func shrinkToBudget() {
+        if isShort(of: 0) { try? makeRoom(0) }
     }
 
     private func isShort(of byteCount: Int) -> Bool {
@@ -88,6 +91,7 @@ extension DiskTier {
 
     /// Has the next unit repeat what the tails of a segment hide.
     private func adoptRecords(of segment: Segment) {
+        let oldestUnit = segments.all.first?.firstUnit ?? 0
         _ = try? withDatabase { database in
             for unit in segment.units {
                 var iterator = database.iterator(
@@ -99,7 +103,7 @@ extension DiskTier {
                     let record = unsafe iterator.withValue { bytes in
                         try? TailRecord(decoding: unsafe bytes.bytes)
                     }
-                    if let record { writeState.withLock { $0.adopt(record) } }
+                    if let record { writeState.withLock { $0.adopt(record, oldestUnit: oldestUnit) } }
                     iterator.next()
                 }
             }

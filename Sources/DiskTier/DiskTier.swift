@@ -53,12 +53,7 @@ package final class DiskTier: Sendable {
     ) throws(CacheError) -> DiskTier {
         let opening = try DiskTierOpening(configuration, clock: clock)
         let tier = DiskTier(opening, onRemoval: onRemoval)
-        do throws(CacheError) {
-            try tier.shrinkToBudget()
-        } catch {
-            tier.close()
-            throw error
-        }
+        tier.shrinkToBudget()
         return tier
     }
 

@@ -94,10 +94,13 @@ struct WriteState {
         attributes[entry.identity] = Attributes(location: location, attributes: entry.attributes)
     }
 
-    /// Has the next tail repeat a record of a segment that goes before older ones do.
-    mutating func adopt(_ record: TailRecord) {
+    /// Has the next tail repeat a record of a segment that goes before older ones do, unless no unit before
+    /// `oldestUnit` is left for it to hide anything in.
+    mutating func adopt(_ record: TailRecord, oldestUnit: UInt32) {
         switch record {
         case .block: break
+        case .tombstone(_, let bound) where bound.unit < oldestUnit: break
+        case .clear(_, let bound) where bound.unit < oldestUnit: break
         case .tombstone(let identity, let bound):
             tombstones[identity] = max(tombstones[identity] ?? bound, bound)
         case .clear(let prefix, let bound):

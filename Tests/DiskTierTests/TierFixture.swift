@@ -10,6 +10,7 @@ final class TierFixture: Sendable {
     let removed = Mutex<[DiskRemovalReason: Int]>([:])
     private let owner: TemporaryDirectory?
     private let hot = Mutex<Set<BlockIdentity>>([])
+    private let whenAsked = Mutex<(@Sendable () -> Void)?>(nil)
 
     init() throws {
         let owner = try TemporaryDirectory()
@@ -38,12 +39,18 @@ final class TierFixture: Sendable {
             blockCountMax: blockCountMax,
             unitCountMax: unitCountMax,
             compresses: compresses,
-            shouldCarry: { [self] identity in hot.withLock { $0.contains(identity) } }
+            shouldCarry: { [self] identity in
+                whenAsked.withLock { $0 }?()
+                return hot.withLock { $0.contains(identity) }
+            }
         )
         return try DiskTier.open(configuration, clock: clock) { [self] _, _, reason in
             removed.withLock { $0[reason, default: 0] += 1 }
         }
     }
+
+    /// Has something done each time the tier asks whether a block is hot: while it drops a segment.
+    func onAskingForHeat(_ action: (@Sendable () -> Void)?) { whenAsked.withLock { $0 = action } }
 
     func makeHot(_ block: TestBlock) { hot.withLock { _ = $0.insert(block.identity) } }
 
