@@ -149,6 +149,21 @@ class ServerProcess:
             how = f"exit status {status}"
         return f"{how}; its log ends:\n{self.log_end()}"
 
+    def stacks(self):
+        """Where the threads of a process that hangs are, when gdb is installed; else nothing."""
+        if not self.is_running or shutil.which("gdb") is None:
+            return ""
+        command = ["gdb", "-p", str(self.pid), "-batch", "-ex", "thread apply all backtrace 12"]
+        try:
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                errors="replace", timeout=60,
+            )
+        except subprocess.TimeoutExpired:
+            return ""
+        frames = [line for line in done.stdout.splitlines() if line.startswith(("#", "Thread"))]
+        return "\n" + "\n".join("    " + line[:160] for line in frames)
+
     def log_end(self, lines=12):
         try:
             with open(self.log, errors="replace") as log:
@@ -171,7 +186,7 @@ class ServerProcess:
 
     def _pause(self, started, timeout):
         if time.monotonic() - started > timeout:
-            raise NodeFailed(f"no answer within {timeout} s: {self.ending()}")
+            raise NodeFailed(f"no answer within {timeout} s: {self.ending()}{self.stacks()}")
         time.sleep(0.002)
 
 
