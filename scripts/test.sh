@@ -5,8 +5,15 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 scripts/install.sh
 swift build --build-tests
+log="$(mktemp -t larder-tests.XXXXXX)"
+trap 'rm -f "$log"' EXIT
 # One at a time: many tests block threads, start processes and watch deadlines.
-swift test --skip-build --no-parallel "$@"
+if ! swift test --skip-build --no-parallel "$@" 2>&1 | tee "$log"; then
+    # Again at the end what a long log hides.
+    echo "--- what failed:" >&2
+    grep -a -E '✘|error:|Fatal|Crash' "$log" >&2 || tail -n 40 "$log" >&2
+    exit 1
+fi
 swift format lint --strict --recursive --configuration .swift-format Package.swift Sources Tests
 for script in scripts/*.sh scripts/long/*.sh .ci/run; do bash -n "$script"; done
 python3 -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' scripts/long/*.py

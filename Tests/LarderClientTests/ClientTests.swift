@@ -293,7 +293,7 @@ struct ClientTests {
             $0.pendingCallCountMax = 4
         }
         await withTaskGroup(of: Void.self) { group in
-            for _ in 0..<20 { group.addTask { _ = await subject.client.ping(timeout: .milliseconds(300)) } }
+            for _ in 0..<20 { group.addTask { _ = await subject.client.ping(timeout: .seconds(1)) } }
         }
         #expect(subject.client.statistics.failureCounts[.overloaded] == 16)
     }

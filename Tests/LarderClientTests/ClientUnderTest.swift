@@ -2,7 +2,7 @@ import Blocks
 import LarderClient
 import TestSupport
 
-/// What the client's tests share: a client with short deadlines, keys, memory of the test's own.
+/// What the client's tests share: a client that waits long for an answer that comes, keys, memory of the test's own.
 final class ClientUnderTest: Sendable {
     let client: LarderClient
     let namespace: NamespaceID
@@ -10,9 +10,9 @@ final class ClientUnderTest: Sendable {
     init(
         _ endpoint: LarderEndpoint,
         connectionCount: Int = 4,
-        lookup: Duration = .milliseconds(200),
-        load: Duration = .milliseconds(300),
-        store: Duration = .milliseconds(300),
+        lookup: Duration = .seconds(20),
+        load: Duration = .seconds(20),
+        store: Duration = .seconds(20),
         _ change: (inout LarderClientConfiguration) -> Void = { _ in }
     ) throws {
         var configuration = LarderClientConfiguration(endpoint: endpoint)
@@ -29,6 +29,15 @@ final class ClientUnderTest: Sendable {
 
     convenience init(port: UInt16, connectionCount: Int = 4) throws {
         try self.init(.tcp(host: "127.0.0.1", port: port), connectionCount: connectionCount)
+    }
+
+    /// A client of a node that is expected to fail it: it waits little.
+    convenience init(impatientAt endpoint: LarderEndpoint) throws {
+        try self.init(endpoint, lookup: .milliseconds(200), load: .milliseconds(300), store: .milliseconds(300))
+    }
+
+    convenience init(impatientAt port: UInt16) throws {
+        try self.init(impatientAt: .tcp(host: "127.0.0.1", port: port))
     }
 
     static func keys(_ count: Int) throws -> KeyBatch {
