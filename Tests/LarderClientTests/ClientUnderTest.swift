@@ -33,7 +33,12 @@ final class ClientUnderTest: Sendable {
 
     /// A client of a node that is expected to fail it: it waits little.
     convenience init(impatientAt endpoint: LarderEndpoint) throws {
-        try self.init(endpoint, lookup: .milliseconds(200), load: .milliseconds(300), store: .milliseconds(300))
+        try self.init(
+            endpoint,
+            lookup: .milliseconds(200),
+            load: .milliseconds(300),
+            store: .milliseconds(300)
+        )
     }
 
     convenience init(impatientAt port: UInt16) throws {

@@ -23,7 +23,10 @@ final class RedisProcess {
         process.standardOutput = FileHandle.nullDevice
         try process.run()
         for _ in 0..<500 {
-            if FileManager.default.fileExists(atPath: socket) { return }
+            // The file is there a moment before anyone listens.
+            if let address = SocketAddress(unixPath: socket), StreamSocket(connectingTo: address) != nil {
+                return
+            }
             try await Task.sleep(for: .milliseconds(10))
         }
         throw DidNotStart()

@@ -36,7 +36,9 @@ struct RedisTests {
         // A deadline that passes in silence opens the circuit. One by which the request had only just been sent, as
         // on a busy machine, does not yet: three of those do.
         var timeoutCount = 0
-        while subject.client.statistics.openingCount == 0, timeoutCount < CircuitBreaker.Policy().failureCountMax {
+        while subject.client.statistics.openingCount == 0,
+            timeoutCount < CircuitBreaker.Policy().failureCountMax
+        {
             #expect(await !subject.client.ping(timeout: .milliseconds(50)))
             timeoutCount += 1
         }

@@ -39,7 +39,10 @@ struct SickNodeTests {
             try ClientUnderTest(impatientAt: .unix(path: String(repeating: "x", count: 300))),
             "long path"
         )
-        try await expectMisses(try ClientUnderTest(impatientAt: .tcp(host: "no such host", port: 1)), "no host")
+        try await expectMisses(
+            try ClientUnderTest(impatientAt: .tcp(host: "no such host", port: 1)),
+            "no host"
+        )
     }
 
     @Test("it accepts and never answers; the second call does not wait")
