@@ -19,6 +19,11 @@ let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
+/// Linked into the tests only when the thread sanitizer watches them, as `scripts/long/tsan.sh` has it.
+let sanitizers: [Target] =
+    ProcessInfo.processInfo.environment["LARDER_TSAN"] == nil
+    ? [] : [.target(name: "CThreadSanitizer", path: "Tests/ThreadSanitizer")]
+
 let targets: [Target] = [
     // Floor 0: vocabulary, C libraries and tiny shims.
     .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
@@ -63,7 +68,12 @@ let targets: [Target] = [
         swiftSettings: house
     ),
     // The test floor.
-    .target(name: "TestSupport", dependencies: ["Blocks"], path: "Tests/TestSupport", swiftSettings: house),
+    .target(
+        name: "TestSupport",
+        dependencies: ["Blocks"] + sanitizers.map { .target(name: $0.name) },
+        path: "Tests/TestSupport",
+        swiftSettings: house
+    ),
     .testTarget(name: "BlocksTests", dependencies: ["Blocks", "TestSupport"], swiftSettings: house),
     .testTarget(name: "EvictionTests", dependencies: ["Eviction", "TestSupport"], swiftSettings: house),
     .testTarget(name: "RESPTests", dependencies: ["RESP", "TestSupport", nioCore], swiftSettings: house),
@@ -76,7 +86,7 @@ let targets: [Target] = [
     ),
     .testTarget(
         name: "NodeTests",
-        dependencies: ["Node", "Tiering", "TestSupport", nioCore, nioPosix, nioEmbedded],
+        dependencies: ["Node", "Tiering", "MemoryTier", "TestSupport", nioCore, nioPosix, nioEmbedded],
         swiftSettings: house
     ),
     .testTarget(
@@ -124,5 +134,5 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", exact: "0.2.0"),
     ],
-    targets: targets + fuzzers
+    targets: targets + fuzzers + sanitizers
 )

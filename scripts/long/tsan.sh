@@ -22,6 +22,7 @@ done
 install_packages
 cd "$root"
 common=(--sanitize=thread --scratch-path .build-tsan)
+export LARDER_TSAN=1
 say "building the tests with the thread sanitizer (some minutes the first time)"
 swift build --build-tests "${common[@]}" >&2
 
@@ -33,7 +34,7 @@ export TSAN_OPTIONS="exitcode=66 ${TSAN_OPTIONS:-}"
 failed=0
 for ((run = 1; run <= runs; run++)); do
     status=0
-    swift test --skip-build "${common[@]}" ${arguments[@]+"${arguments[@]}"} >"$log" 2>&1 || status=$?
+    swift test --skip-build --no-parallel "${common[@]}" ${arguments[@]+"${arguments[@]}"} >"$log" 2>&1 || status=$?
     reports=$(grep -c 'WARNING: ThreadSanitizer' "$log" || true)
     summary=$(grep -E 'Test run with .* (passed|failed)' "$log" | tail -n 1 || true)
     say "run $run of $runs: exit status $status, $reports reports; ${summary:-no summary}"
