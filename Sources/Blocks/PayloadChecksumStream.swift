@@ -10,15 +10,18 @@ package struct PayloadChecksumStream: ~Copyable {
     package init() {
         // SAFETY: the state belongs to this value alone and is freed by its deinit.
         unsafe state = XXH3_createState()
-        unsafe XXH3_64bits_reset(state)
+        reset()
     }
 
     deinit { unsafe XXH3_freeState(state) }
 
+    /// Starts again with no bytes, in the same memory.
+    package mutating func reset() { unsafe XXH3_64bits_reset(state) }
+
     /// Adds the next piece.
     package mutating func update(_ bytes: UnsafeRawBufferPointer) {
         // SAFETY: XXH3 reads exactly `count` bytes from a buffer that the caller keeps alive during the call.
-        unsafe XXH3_64bits_update(state, bytes.baseAddress, bytes.count)
+        unsafe larder_xxh3_64bits_update(state, bytes.baseAddress, bytes.count)
     }
 
     /// The checksum of everything added so far.

@@ -12,4 +12,9 @@
 static inline uint64_t larder_xxh3_64bits(const void *bytes, size_t byteCount) {
     return XXH3_64bits(bytes, byteCount);
 }
+
+// Swift does not see the dispatch header's macros: through the plain name it would call the SSE2 one.
+static inline void larder_xxh3_64bits_update(XXH3_state_t *state, const void *bytes, size_t byteCount) {
+    XXH3_64bits_update(state, bytes, byteCount);
+}
 #endif

@@ -70,6 +70,7 @@ struct Listener: Sendable {
         }
         counters.connectionsAccepted.add()
         channel.closeFuture.whenComplete { _ in counters.connectionsNow.add(-1) }
+        LoopbackCongestion.turnOff(channel)
         let allocator = ArenaReceiveAllocator(pool: keeper.pool)
         try channel.syncOptions?.setOption(.recvAllocator, value: allocator)
         let record = services.connections.add(

@@ -5,9 +5,14 @@ internal import Synchronization
 
 extension BlockStore {
     /// Looks a block up without ever blocking: readable now, on disk, or a miss, which is counted with its reason.
-    package func lookup(_ space: KeySpace, key: RawSpan) -> Lookup {
+    ///
+    /// - Parameter provesChecksum: whether the payload is read and its checksum proved here; without, the caller does
+    ///   so while it reads the payload for its own purpose, before the last byte is out of its hands, and says
+    ///   ``foundCorrupt(_:in:)`` where it fails.
+    package func lookup(_ space: KeySpace, key: RawSpan, provesChecksum: Bool = true) -> Lookup {
         let identity = space.identity(of: key)
-        if let lease = verifiedLease(identity, key: key) {
+        let found = provesChecksum ? verifiedLease(identity, key: key) : memory.lease(identity, key: key)
+        if let lease = found {
             memory.touch([lease.handle])
             countMemoryHit(lease, in: space)
             return .memory(lease)
@@ -65,12 +70,25 @@ extension BlockStore {
         }
     }
 
-    /// A lease on a block in memory whose identity and, if configured, checksum are proved.
+    /// Takes a block away whose bytes in memory do not have its checksum any more.
+    ///
+    /// Counted as a miss for corruption, beside the hit that the look-up counted.
+    package func foundCorrupt(_ lease: BlockLease, in space: KeySpace) {
+        remove(corrupt: lease)
+        countMiss(lease.identity, in: space)
+    }
+
+    private func remove(corrupt lease: BlockLease) {
+        // Another block may have taken its place under the same key.
+        guard memory.handle(lease.identity) == lease.handle else { return }
+        _ = memory.remove(lease.identity, reason: .corrupt)
+    }
+
+    /// A lease on a block in memory whose identity and checksum are proved.
     private func verifiedLease(_ identity: BlockIdentity, key: RawSpan) -> BlockLease? {
         guard let lease = memory.lease(identity, key: key) else { return nil }
-        guard configuration.verifiesMemoryReads else { return lease }
         guard unsafe PayloadChecksum.of(lease.payload) == lease.payloadChecksum else {
-            _ = memory.remove(identity, reason: .corrupt)
+            remove(corrupt: lease)
             return nil
         }
         return lease

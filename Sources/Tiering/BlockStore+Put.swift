@@ -58,10 +58,17 @@ extension BlockStore {
 
     /// Makes a received block visible, in one step, and queues it for the disk.
     ///
-    /// Computes the payload's checksum, so the caller's thread reads it once.
-    package func commit(_ reservation: Reservation, in space: KeySpace, _ options: PutOptions) -> PutResult {
+    /// Computes the payload's checksum, so the caller's thread reads it once, unless the caller has done so while the
+    /// bytes came in.
+    package func commit(
+        _ reservation: Reservation,
+        in space: KeySpace,
+        _ options: PutOptions,
+        payloadChecksum: UInt64? = nil
+    ) -> PutResult {
         let identity = reservation.identity
-        let checksum = unsafe PayloadChecksum.of(UnsafeRawBufferPointer(reservation.payload))
+        let checksum =
+            unsafe payloadChecksum ?? PayloadChecksum.of(UnsafeRawBufferPointer(reservation.payload))
         let byteCount = reservation.payloadByteCount
         if !options.replaces, let held = heldOnDiskOnly(identity) {
             return resolveAgainstDisk(held, byteCount: byteCount, checksum: checksum)

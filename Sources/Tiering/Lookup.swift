@@ -10,7 +10,7 @@ package enum Tier: UInt8, Sendable, CaseIterable {
 
 /// What a look-up that never blocks can tell.
 package enum Lookup: Sendable {
-    /// Readable now; identity and checksum are proved.
+    /// Readable now; identity is proved, and the checksum unless the caller took that on.
     case memory(BlockLease)
     /// On disk: `BlockStore.load` brings it.
     case disk

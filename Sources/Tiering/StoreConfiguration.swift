@@ -16,8 +16,6 @@ package struct StoreConfiguration: Sendable {
     package var leaseCountMax = 65_536
     /// How long EXISTS keeps a block readable for a client that cannot take a miss.
     package var existsLease: Duration = .seconds(5)
-    /// Whether a read from memory proves its checksum, not only its identity.
-    package var verifiesMemoryReads = true
     /// Departed blocks whose reason is remembered.
     package var departureCountMax = 65_536
     /// Prefixes whose matches are counted.

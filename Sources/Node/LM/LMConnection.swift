@@ -228,7 +228,15 @@ final class LMConnection: ConnectionDriver {
         guard let intake else { return }
         self.intake = nil
         unsafe request.shape.writeTrailer(to: intake.reservation.payload)
-        if case .refused = store.commit(intake.reservation, in: space, .redis()).outcome {
+        intake.advance(by: LMShape.trailerByteCount)
+        let payload = intake.received
+        let result = store.commit(
+            payload.reservation,
+            in: space,
+            .redis(),
+            payloadChecksum: payload.checksum
+        )
+        if case .refused = result.outcome {
             counters.lmPutsRefused.add()
         }
     }

@@ -51,12 +51,7 @@ extension RedisConnection {
 
     /// KV.GET: an array of payload or nil, streamed from the arena under leases.
     func getBlocks(_ request: BlockRequest, _ space: KeySpace) {
-        readMany(request.first..<arguments.count, in: space) { connection, leases in
-            connection.reply.array(leases.count)
-            for lease in leases {
-                if let lease { connection.send(lease) } else { connection.reply.null() }
-            }
-        }
+        sendMany(request.first..<arguments.count, from: space)
     }
 
     /// KV.PIN: 1 or 0 for each key

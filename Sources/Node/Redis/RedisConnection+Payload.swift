@@ -36,9 +36,9 @@ extension RedisConnection {
         guard let intake else { return }
         self.intake = nil
         if let put, put.isBlock(payloadIndex: index) {
-            commitBlock(payloadIndex: index, intake.reservation)
+            commitBlock(payloadIndex: index, intake.received)
         } else {
-            fates[index] = .held(intake.reservation)
+            fates[index] = .held(intake.received)
         }
     }
 

@@ -16,9 +16,14 @@ extension RedisConnection {
     }
 
     /// A block's payload is whole: the block becomes visible at once, before the rest of the request has come.
-    func commitBlock(payloadIndex: Int, _ reservation: Reservation) {
+    func commitBlock(payloadIndex: Int, _ payload: ReceivedPayload) {
         guard let put else { return }
-        let result = store.commit(reservation, in: put.space, put.options)
+        let result = store.commit(
+            payload.reservation,
+            in: put.space,
+            put.options,
+            payloadChecksum: payload.checksum
+        )
         let block = put.block(payloadIndex: payloadIndex)
         self.put?.outcomes[block] = result.outcome
         if let ticket = result.durability { self.put?.tickets.append((block, ticket)) }
@@ -50,8 +55,8 @@ extension RedisConnection {
             withValue(at: keyIndex + 1, key: keyIndex, in: put.space) { connection, result in
                 switch result {
                 case .failure(let error): connection.put?.outcomes[current] = .refused(error)
-                case .success(let reservation):
-                    connection.commitBlock(payloadIndex: keyIndex + 1, reservation)
+                case .success(let payload):
+                    connection.commitBlock(payloadIndex: keyIndex + 1, payload)
                 }
                 if isSuspended { connection.putRest(from: current + 1) }
             }

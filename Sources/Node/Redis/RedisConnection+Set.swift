@@ -50,7 +50,7 @@ extension RedisConnection {
     }
 
     /// Takes places for all values before it commits the first: all are set or none.
-    private func gather(from first: Int, _ gathered: [Reservation]) {
+    private func gather(from first: Int, _ gathered: [ReceivedPayload]) {
         var gathered = gathered
         var index = first
         while index < arguments.count {
@@ -62,8 +62,8 @@ extension RedisConnection {
                 case .failure(let error):
                     connection.fail(error)
                     isDone = true
-                case .success(let reservation):
-                    gathered.append(reservation)
+                case .success(let payload):
+                    gathered.append(payload)
                     if isSuspended { connection.gather(from: keyIndex + 2, gathered) }
                 }
             }
@@ -72,32 +72,44 @@ extension RedisConnection {
             index += 2
         }
         let space = databaseSpace
-        for reservation in gathered {
-            if case .refused(let error) = store.commit(reservation, in: space, .redis()).outcome {
+        for payload in gathered {
+            if case .refused(let error) = commit(payload, in: space, .redis()) {
                 return fail(error)
             }
         }
         reply.simple("OK")
     }
 
+    /// The value that was there before, proved when it was looked up.
+    private func answer(_ old: BlockLease?) {
+        if let old { sendProved(old, 0..<old.payloadByteCount) } else { reply.null() }
+    }
+
     private func set(_ options: SetOptions, old: BlockLease?) {
         let isHeld = options.condition != .always && summary(key: 1) != nil
         if options.condition == .ifAbsent && isHeld || options.condition == .ifPresent && !isHeld {
-            if let old { send(old) } else { reply.null() }
-            return
+            return answer(old)
         }
         var putOptions = PutOptions.redis(expiresAt: options.expiresAt ?? 0)
         putOptions.keepsTimeToLive = options.keepsTimeToLive
         putOptions.replaces = options.condition != .ifAbsent
         put(value: 2, putOptions) { connection, outcome in
             if options.returnsOld {
-                if let old { connection.send(old) } else { connection.reply.null() }
+                connection.answer(old)
             } else if options.condition == .ifAbsent, outcome != .stored {
                 connection.reply.null()
             } else {
                 connection.reply.simple("OK")
             }
         }
+    }
+
+    private func commit(
+        _ payload: ReceivedPayload,
+        in space: KeySpace,
+        _ options: PutOptions
+    ) -> PutOutcome {
+        store.commit(payload.reservation, in: space, options, payloadChecksum: payload.checksum).outcome
     }
 
     /// Stores the value at `valueIndex` under key 1 and goes on with the outcome; answers a refusal itself.
@@ -111,9 +123,9 @@ extension RedisConnection {
             switch result {
             case .failure(let error):
                 connection.fail(error)
-            case .success(let reservation):
-                let byteCount = reservation.payloadByteCount
-                let outcome = connection.store.commit(reservation, in: space, options).outcome
+            case .success(let payload):
+                let byteCount = payload.reservation.payloadByteCount
+                let outcome = connection.commit(payload, in: space, options)
                 if case .refused(let error) = outcome { return connection.fail(error) }
                 connection.rememberLength(byteCount, key: 1)
                 body(connection, outcome)

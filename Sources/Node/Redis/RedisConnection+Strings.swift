@@ -7,24 +7,16 @@ internal import Tiering
 extension RedisConnection {
     /// GET key
     func get() {
-        read(key: 1) { connection, lease in
-            if let lease {
-                connection.remember(lease, key: 1)
-                connection.send(lease)
-            } else {
-                connection.missed(key: 1)
-            }
+        let space = databaseSpace
+        read(key: 1, provesChecksum: false) { connection, lease in
+            guard let lease, connection.send(lease, from: space) else { return connection.missed(key: 1) }
+            connection.remember(lease, key: 1)
         }
     }
 
     /// MGET key [key ...]
     func getMany() {
-        readMany(1..<arguments.count) { connection, leases in
-            connection.reply.array(leases.count)
-            for lease in leases {
-                if let lease { connection.send(lease) } else { connection.reply.null() }
-            }
-        }
+        sendMany(1..<arguments.count, from: databaseSpace)
     }
 
     /// STRLEN key
@@ -43,15 +35,19 @@ extension RedisConnection {
         read(key: 1) { connection, lease in
             guard let lease else { return connection.reply.bulk("") }
             let range = ByteRange.range(from: start, through: end, of: lease.payloadByteCount)
-            if range.isEmpty { connection.reply.bulk("") } else { connection.send(lease, range) }
+            if range.isEmpty { connection.reply.bulk("") } else { connection.sendProved(lease, range) }
         }
     }
 
     /// Looks the key up, from disk if need be, and goes on with its lease or `nil`.
-    func read(key index: Int, _ body: @escaping (RedisConnection, BlockLease?) -> Void) {
+    func read(
+        key index: Int,
+        provesChecksum: Bool = true,
+        _ body: @escaping (RedisConnection, BlockLease?) -> Void
+    ) {
         guard arguments.isKey(at: index) else { return body(self, nil) }
         let space = databaseSpace
-        switch store.lookup(space, key: arguments.key(at: index)) {
+        switch store.lookup(space, key: arguments.key(at: index), provesChecksum: provesChecksum) {
         case .memory(let lease):
             body(self, lease)
         case .absent:
@@ -64,13 +60,19 @@ extension RedisConnection {
         }
     }
 
-    /// Looks keys of the selected database up and goes on with a lease or `nil` for each.
-    private func readMany(_ indices: Range<Int>, _ body: @escaping (RedisConnection, [BlockLease?]) -> Void) {
-        readMany(indices, in: databaseSpace, body)
+    /// An array of payload or nil for keys, streamed from the arena under leases.
+    func sendMany(_ indices: Range<Int>, from space: KeySpace) {
+        readMany(indices, in: space) { connection, leases in
+            connection.reply.array(leases.count)
+            for lease in leases where connection.phase != .closed {
+                let isSent = lease.map { connection.send($0, from: space) } ?? false
+                if !isSent { connection.reply.null() }
+            }
+        }
     }
 
     /// Looks keys up, those on disk with one load, and goes on with a lease or `nil` for each.
-    func readMany(
+    private func readMany(
         _ indices: Range<Int>,
         in space: KeySpace,
         _ body: @escaping (RedisConnection, [BlockLease?]) -> Void
@@ -78,7 +80,7 @@ extension RedisConnection {
         var leases = [BlockLease?](repeating: nil, count: indices.count)
         var onDisk: [Int] = []
         for (place, index) in indices.enumerated() where arguments.isKey(at: index) {
-            switch store.lookup(space, key: arguments.key(at: index)) {
+            switch store.lookup(space, key: arguments.key(at: index), provesChecksum: false) {
             case .memory(let lease): leases[place] = lease
             case .disk: onDisk.append(place)
             case .absent: break

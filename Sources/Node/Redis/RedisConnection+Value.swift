@@ -11,10 +11,10 @@ extension RedisConnection {
         key keyIndex: Int,
         in space: KeySpace,
         until deadline: UInt64? = nil,
-        _ body: @escaping (RedisConnection, Result<Reservation, CacheError>) -> Void
+        _ body: @escaping (RedisConnection, Result<ReceivedPayload, CacheError>) -> Void
     ) {
         switch fates.removeValue(forKey: valueIndex) {
-        case .held(let reservation): return body(self, .success(reservation))
+        case .held(let payload): return body(self, .success(payload))
         case .refused(let error): return body(self, .failure(error))
         case .discarded:
             return body(self, .failure(CacheError(.invalidArgument, Self.keyRule)))
@@ -38,7 +38,7 @@ extension RedisConnection {
             )
             // SAFETY: the reservation was made for exactly this many bytes.
             unsafe arguments[valueIndex].withUnsafeBytes { unsafe reservation.payload.copyMemory(from: $0) }
-            body(self, .success(reservation))
+            body(self, .success(ReceivedPayload(reservation: reservation)))
         } catch {
             var deadline = deadline
             guard error.isWorthWaiting, hasSpaceTime(&deadline) else {

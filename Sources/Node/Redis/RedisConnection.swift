@@ -36,16 +36,14 @@ final class RedisConnection: ConnectionDriver {
     /// The selected database, resolved, with its number.
     var lastDatabase: (number: Int, space: KeySpace)?
     var transport: (any ConnectionTransport)?
+    var hasUnflushed = false
 
     private var input = ByteBuffer()
     private var isDriving = false
     private var isDraining = false
-    private var hasUnflushed = false
     private var requestCount: UInt64 = 0
     private var receivedByteCount: UInt64 = 0
 
-    /// Payloads below this many bytes are copied into the reply: cheaper than a buffer and a lease of their own.
-    static let copiedByteCountMax = 16 << 10
     /// Reply bytes that are gathered before they are handed to the channel.
     private static let gatheredByteCount = 64 << 10
 
@@ -257,7 +255,10 @@ final class RedisConnection: ConnectionDriver {
                 let (connection, body) = bound.value
                 guard connection.phase == .waiting else { return }
                 connection.phase = .ready
+                // What is sent meanwhile may call back that the channel is writable: nothing new begins before the end.
+                connection.isDriving = true
                 body(connection, value)
+                connection.isDriving = false
                 connection.drive()
             }
         }
@@ -276,25 +277,6 @@ final class RedisConnection: ConnectionDriver {
         fail(error.replyText)
     }
 
-    /// A bulk string of part of a payload: large ones go out from the arena, without a copy.
-    func send(_ lease: BlockLease, _ range: Range<Int>) {
-        guard !isMuted else { return }
-        guard range.count >= Self.copiedByteCountMax else {
-            // SAFETY: the range was taken from this payload, and the lease is alive.
-            return unsafe reply.bulk(copying: UnsafeRawBufferPointer(rebasing: lease.payload[range]))
-        }
-        reply.bulkHeader(byteCount: range.count)
-        handOver()
-        transport?.send(lease, range)
-        hasUnflushed = true
-        reply.lineEnd()
-    }
-
-    /// A bulk string of a whole payload.
-    func send(_ lease: BlockLease) {
-        send(lease, 0..<lease.payloadByteCount)
-    }
-
     /// Closes once the replies so far are sent.
     func closeAfterReplies() {
         guard phase != .closed else { return }
@@ -303,13 +285,13 @@ final class RedisConnection: ConnectionDriver {
         transport?.close()
     }
 
-    private func closeNow() {
+    func closeNow() {
         phase = .closed
         input = ByteBuffer()
         transport?.close()
     }
 
-    private var isMuted: Bool {
+    var isMuted: Bool {
         session.replies == .off || session.replies == .skip
     }
 
@@ -321,7 +303,7 @@ final class RedisConnection: ConnectionDriver {
         hasUnflushed = true
     }
 
-    private func deliver() {
+    func deliver() {
         handOver()
         guard hasUnflushed else { return }
         hasUnflushed = false

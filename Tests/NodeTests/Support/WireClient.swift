@@ -165,6 +165,13 @@ final class WireClient {
         return try receiveReply()
     }
 
+    /// Receives until the other side closes, and counts the bytes; throws when it does not within the deadline.
+    func countToEnd() throws -> Int {
+        while try fill() {}
+        defer { pending = [] }
+        return pending.count
+    }
+
     /// Receives until the other side closes; throws when it does not within the deadline.
     func receiveToEnd() throws -> String {
         while try fill() {}
