@@ -86,7 +86,7 @@ let targets: [Target] = [
     ),
     .testTarget(
         name: "NodeTests",
-        dependencies: ["Node", "Tiering", "MemoryTier", "TestSupport", nioCore, nioPosix, nioEmbedded],
+        dependencies: ["Node", "Tiering", "MemoryTier", "CPosix", "TestSupport", nioCore, nioPosix, nioEmbedded],
         swiftSettings: house
     ),
     .testTarget(

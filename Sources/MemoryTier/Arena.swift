@@ -11,14 +11,18 @@ package final class Arena: @unchecked Sendable {
     package let baseAddress: UnsafeMutableRawPointer
     /// Bytes of the mapping.
     package let byteCount: Int
-    /// The memfd, owned by the arena; its length is sealed, so it can be handed to another process.
+    /// The memfd, owned by the arena; sealed, so it can be handed to another process.
     package let descriptor: Int32
+    /// Whether other processes may map it writable.
+    package let sharesWrites: Bool
 
     /// Bytes that one step of `populate` claims: long enough to be fast, short enough to stop soon.
     package static let populateStepByteCount = 32 << 20
 
     /// Maps `byteCount` bytes of fresh zeroed memory; `.storageFailure` when the system refuses.
-    package init(byteCount: Int) throws(CacheError) {
+    ///
+    /// Unless it `sharesWrites`, the kernel lets no other process map it writable from then on.
+    package init(byteCount: Int, sharesWrites: Bool = false) throws(CacheError) {
         let descriptor = unsafe larder_memfd_create("larder-arena", byteCount)
         guard descriptor >= 0 else { throw Self.refusal("memfd_create", byteCount) }
         // SAFETY: the kernel chooses the address; the result is checked against MAP_FAILED before use.
@@ -28,11 +32,32 @@ package final class Arena: @unchecked Sendable {
             close(descriptor)
             throw error
         }
+        guard larder_memfd_seal(descriptor, sharesWrites ? 1 : 0) == 0 else {
+            let error = Self.refusal("sealing", byteCount)
+            unsafe _ = munmap(address, byteCount)
+            close(descriptor)
+            throw error
+        }
         // Only advice: kernels without huge pages for shared memory refuse it, and nothing is lost.
         unsafe _ = madvise(address, byteCount, MADV_HUGEPAGE)
         unsafe self.baseAddress = unsafe address
         self.byteCount = byteCount
         self.descriptor = descriptor
+        self.sharesWrites = sharesWrites
+    }
+
+    /// A descriptor of the same memory for another process: one that maps it readable, or writable too where the arena
+    /// `sharesWrites`. The caller closes it.
+    package func openForSharing(writable: Bool) throws(CacheError) -> Int32 {
+        let flags = (writable && sharesWrites ? O_RDWR : O_RDONLY) | O_CLOEXEC
+        let shared = unsafe open("/proc/self/fd/\(descriptor)", flags)
+        guard shared >= 0 else { throw Self.refusal("opening", byteCount) }
+        return shared
+    }
+
+    /// How far an address of the arena lies behind its first byte.
+    func offset(of address: UnsafeRawPointer?) -> Int {
+        unsafe address.map { unsafe UnsafeRawPointer(baseAddress).distance(to: $0) } ?? 0
     }
 
     deinit {

@@ -23,6 +23,9 @@ package final class BlockLease: @unchecked Sendable {
     /// The client's key, copied.
     package var keyBytes: [UInt8] { shard.core.arena.key(atByteOffset: entryOffset, byteCount: keyByteCount) }
 
+    /// Where the payload lies behind the arena's first byte.
+    package var payloadOffset: Int { unsafe shard.core.arena.offset(of: payload.baseAddress) }
+
     /// Takes over one count of the entry's leases.
     @inline(__always)
     init(_ entry: BlockEntry, handle: BlockHandle, shard: Shard) {

@@ -21,7 +21,7 @@ final class MemoryCore: Sendable {
         clock: any CacheClock,
         onRemoval: @escaping MemoryTier.RemovalHandler
     ) throws(CacheError) {
-        arena = try Arena(byteCount: configuration.byteCount)
+        arena = try Arena(byteCount: configuration.byteCount, sharesWrites: configuration.sharesWrites)
         space = Mutex(Space(byteCount: configuration.byteCount, blockCountMax: configuration.blockCountMax))
         recency = Mutex(Recency(slotCount: configuration.blockCountMax + configuration.blockCountMax / 8))
         self.clock = clock

@@ -10,6 +10,8 @@ package struct MemoryTierConfiguration: Sendable {
     package var shardCount: Int
     /// Whether `MemoryTier.prefault` claims the arena's pages ahead of use.
     package var prefaults: Bool
+    /// Whether other processes that are given the arena may write to it.
+    package var sharesWrites = false
 
     /// Smallest arena, bytes.
     package static let byteCountMin = 16 << 20

@@ -21,6 +21,11 @@ package final class Reservation: @unchecked Sendable {
     /// Bytes of the payload.
     package var payloadByteCount: Int { unsafe payload.count }
 
+    /// Where the payload lies behind the arena's first byte.
+    package var payloadOffset: Int {
+        unsafe core.arena.offset(of: UnsafeRawPointer(payload.baseAddress))
+    }
+
     /// Owns a granted extent and copies the key behind the header's place.
     init(
         _ identity: BlockIdentity,

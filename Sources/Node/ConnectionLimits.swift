@@ -36,6 +36,10 @@ package struct ConnectionLimits: Sendable, Hashable {
     package var authenticationFailureCountMax = 5
     /// How long the answer to a failed AUTH is held back.
     package var authenticationFailureDelay: Duration = .milliseconds(250)
+    /// Most blocks that a connection may have reserved to write in place and not committed yet.
+    package var reservationCountMax = 4_096
+    /// The share of memory that such reservations of all connections may hold, of 1.
+    package var reservedShareMax = 0.25
     /// How long a put waits for space or for the write-behind queue before it is refused.
     package var spaceTimeout: Duration = .seconds(2)
 

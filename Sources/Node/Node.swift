@@ -47,6 +47,12 @@ package final class Node: Sendable {
                 "the node listens nowhere: give a port or a Unix socket's path"
             )
         }
+        if configuration.sharesWrites, configuration.users.map({ $0.tenants.count > 1 }) ?? false {
+            throw CacheError(
+                .invalidArgument,
+                "--shared-writes lets a client write into every block in memory: it is for nodes of one tenant"
+            )
+        }
         if configuration.users == nil, configuration.port != nil {
             try HostRule.checkWithoutUsers(configuration.host)
         }

@@ -28,6 +28,8 @@ package struct NodeConfiguration: Sendable {
     package var limits = ConnectionLimits()
     /// Event loops; 0 is one per core.
     package var threadCount = 0
+    /// Whether clients on the Unix socket may write blocks in place; it lets them write anywhere in the arena.
+    package var sharesWrites = false
     /// Whether the arena's pages are touched at start.
     package var prefaults = true
     /// How long a key stays readable after EXISTS reported it to a client that never sent HELLO.

@@ -9,6 +9,8 @@ final class NodeServices: Sendable {
     let counters = NodeCounters()
     let connections = ConnectionTable()
     let paddedNils = PaddedNilTable()
+    /// Bytes of memory that clients hold to write in place.
+    let reservedByteCount = Counter()
     let startedAt: UInt64
     let runID: String
 

@@ -150,13 +150,15 @@ final class RunningNode: Sendable {
                 }
                 var storeConfiguration = StoreConfiguration()
                 storeConfiguration.existsLease = configuration.existsLease
+                var memory = MemoryTierConfiguration(
+                    byteCount: configuration.memoryByteCount,
+                    blockCountMax: configuration.memoryBlockCountMax,
+                    prefaults: configuration.prefaults
+                )
+                memory.sharesWrites = configuration.sharesWrites
                 return .success(
                     try BlockStore(
-                        memory: MemoryTierConfiguration(
-                            byteCount: configuration.memoryByteCount,
-                            blockCountMax: configuration.memoryBlockCountMax,
-                            prefaults: configuration.prefaults
-                        ),
+                        memory: memory,
                         disk: disk,
                         secret: secretFile?.secret ?? .random(),
                         directory: directory,

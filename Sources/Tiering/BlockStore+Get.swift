@@ -11,8 +11,7 @@ extension BlockStore {
     ///   ``foundCorrupt(_:in:)`` where it fails.
     package func lookup(_ space: KeySpace, key: RawSpan, provesChecksum: Bool = true) -> Lookup {
         let identity = space.identity(of: key)
-        let found = provesChecksum ? verifiedLease(identity, key: key) : memory.lease(identity, key: key)
-        if let lease = found {
+        if let lease = lease(identity, key: key, provesChecksum: provesChecksum) {
             memory.touch([lease.handle])
             countMemoryHit(lease, in: space)
             return .memory(lease)
@@ -29,6 +28,7 @@ extension BlockStore {
     package func load(
         _ space: KeySpace,
         keys: KeyBatch,
+        provesChecksum: Bool = true,
         _ completion: @escaping @Sendable ([BlockLease?]) -> Void
     ) {
         var leases = [BlockLease?](repeating: nil, count: keys.count)
@@ -37,7 +37,7 @@ extension BlockStore {
         handles.reserveCapacity(keys.count)
         for index in 0..<keys.count {
             let identity = space.identity(of: keys[index])
-            if let lease = verifiedLease(identity, key: keys[index]) {
+            if let lease = lease(identity, key: keys[index], provesChecksum: provesChecksum) {
                 handles.append(lease.handle)
                 countMemoryHit(lease, in: space)
                 leases[index] = lease
@@ -84,9 +84,10 @@ extension BlockStore {
         _ = memory.remove(lease.identity, reason: .corrupt)
     }
 
-    /// A lease on a block in memory whose identity and checksum are proved.
-    private func verifiedLease(_ identity: BlockIdentity, key: RawSpan) -> BlockLease? {
+    /// A lease on a block in memory whose identity is proved, and its checksum if wanted.
+    private func lease(_ identity: BlockIdentity, key: RawSpan, provesChecksum: Bool) -> BlockLease? {
         guard let lease = memory.lease(identity, key: key) else { return nil }
+        guard provesChecksum else { return lease }
         guard unsafe PayloadChecksum.of(lease.payload) == lease.payloadChecksum else {
             remove(corrupt: lease)
             return nil

@@ -94,7 +94,7 @@ extension BlockStore {
         return startPromotions(space, keys: keys, tiers: tiers)
     }
 
-    private func leaseBudget() -> (memoryByteCount: Int, diskByteCount: Int) {
+    func leaseBudget() -> (memoryByteCount: Int, diskByteCount: Int) {
         let held = leases.totals
         let share = configuration.leasedShareMax
         return (

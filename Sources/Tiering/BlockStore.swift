@@ -13,6 +13,8 @@ package final class BlockStore: Sendable {
     package let clock: any CacheClock
 
     let memory: MemoryTier
+    /// The shared memory that holds the blocks.
+    package var arena: Arena { memory.arena }
     let disk: DiskTier?
     let configuration: StoreConfiguration
     let counters: StoreCounters

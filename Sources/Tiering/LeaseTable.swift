@@ -10,8 +10,10 @@ final class LeaseTable: Sendable {
         var memoryByteCount = 0
         var diskIdentities: [BlockIdentity] = []
         var diskByteCount = 0
+        /// Blocks lent to another process, in memory too; counted in `memoryByteCount`.
+        var lent: [BlockLease] = []
 
-        var isEmpty: Bool { memoryHandles.isEmpty && diskIdentities.isEmpty }
+        var isEmpty: Bool { memoryHandles.isEmpty && diskIdentities.isEmpty && lent.isEmpty }
     }
 
     private struct Record {
@@ -48,14 +50,17 @@ final class LeaseTable: Sendable {
         state.withLock { ($0.memoryByteCount, $0.diskByteCount, $0.records.count) }
     }
 
-    /// Registers holdings until `end` (monotonic nanoseconds); `nil` when there are too many leases.
-    func add(_ holdings: Holdings, owner: LeaseOwner?, until end: UInt64) -> UInt64? {
+    /// Registers holdings until `end` (monotonic nanoseconds), or for as long as the owner likes; `nil` when there are too
+    /// many leases.
+    func add(_ holdings: Holdings, owner: LeaseOwner?, until end: UInt64?) -> UInt64? {
         state.withLock { state in
             guard state.records.count < countMax else { return nil }
             let id = state.nextID
             state.nextID += 1
             state.records[id] = Record(owner: owner, holdings: holdings)
-            state.idsByTick[max(end / Self.tickNanoseconds, state.sweptTick) + 1, default: []].append(id)
+            if let end {
+                state.idsByTick[max(end / Self.tickNanoseconds, state.sweptTick) + 1, default: []].append(id)
+            }
             if let owner { state.idsByOwner[owner, default: []].insert(id) }
             state.memoryByteCount += holdings.memoryByteCount
             state.diskByteCount += holdings.diskByteCount

@@ -23,6 +23,12 @@ private final class FakeTransport: ConnectionTransport {
         unsafe sent.writeBytes(UnsafeRawBufferPointer(rebasing: lease.payload[range]))
     }
 
+    var isUnixSocket: Bool { false }
+
+    func send(_ bytes: ByteBuffer, passing descriptor: CInt, _ completion: @escaping (Bool) -> Void) {
+        completion(false)
+    }
+
     func flush() { flushCount += 1 }
     func resumeReading() {}
     func close() { isClosed = true }

@@ -34,7 +34,7 @@ struct BlockRequest: Hashable {
         guard let count = arguments.integer(at: index + 1) else {
             throw grammar.usage("\(grammar.listWord) needs a number")
         }
-        let countMax = command == .kvPut ? limits.batchBlockCountMax : limits.batchKeyCountMax
+        let countMax = command.takesPairs ? limits.batchBlockCountMax : limits.batchKeyCountMax
         guard (1...countMax).contains(count) else {
             throw CommandError(text: "ERR \(grammar.listWord) takes 1 to \(countMax), not \(count)")
         }
@@ -44,7 +44,7 @@ struct BlockRequest: Hashable {
 
     /// Checks that exactly the announced keys, or pairs, are there, and that each key can be one.
     func check(_ command: Command, _ arguments: RequestArguments) throws(CommandError) {
-        let width = command == .kvPut ? 2 : 1
+        let width = command.takesPairs ? 2 : 1
         guard arguments.count - first == count * width else {
             throw CommandError(
                 text:
@@ -52,8 +52,8 @@ struct BlockRequest: Hashable {
             )
         }
         guard command != .kvPut else { return }
-        for index in first..<arguments.count where !arguments.isKey(at: index) {
-            throw CommandError(text: "ERR key \(index - first + 1): \(RedisConnection.keyRule)")
+        for index in stride(from: first, to: arguments.count, by: width) where !arguments.isKey(at: index) {
+            throw CommandError(text: "ERR key \((index - first) / width + 1): \(RedisConnection.keyRule)")
         }
     }
 
@@ -106,8 +106,8 @@ struct BlockRequest: Hashable {
 
         init(_ command: Command) {
             name = command.rawValue.uppercased()
-            listLetters = command == .kvPut ? "blocks" : "keys"
-            listWord = command == .kvPut ? "BLOCKS" : "KEYS"
+            listLetters = command.takesPairs ? "blocks" : "keys"
+            listWord = command.takesPairs ? "BLOCKS" : "KEYS"
             (options, form) =
                 switch command {
                 case .kvMatch: ([.lease, .prefetch], "ns [LEASE ms] [PREFETCH] KEYS n key ...")
@@ -116,6 +116,11 @@ struct BlockRequest: Hashable {
                     (
                         [.timeToLive, .tokens, .pin, .durable],
                         "ns [TTL ms] [TOKENS n] [PIN] [DURABLE] BLOCKS n key payload ..."
+                    )
+                case .kvReserve:
+                    (
+                        [.timeToLive, .tokens, .pin, .durable],
+                        "ns [TTL ms] [TOKENS n] [PIN] [DURABLE] BLOCKS n key bytes ..."
                     )
                 case .kvPin: ([.timeToLive], "ns [TTL ms] KEYS n key ...")
                 default: ([], "ns KEYS n key ...")
@@ -126,4 +131,9 @@ struct BlockRequest: Hashable {
             CommandError(text: "ERR syntax error: \(problem); the form is \(name) \(form)")
         }
     }
+}
+
+extension Command {
+    /// Whether the verb's list is of pairs: a key and what belongs to it.
+    var takesPairs: Bool { self == .kvPut || self == .kvReserve }
 }

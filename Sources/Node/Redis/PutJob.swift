@@ -17,16 +17,7 @@ struct PutJob {
     init(space: KeySpace, request: BlockRequest, now: UInt64) {
         self.space = space
         self.request = request
-        var options = PutOptions()
-        options.tokenCount = request.tokenCount
-        options.isDurable = request.isDurable
-        if let milliseconds = request.timeToLiveMilliseconds {
-            options.timeToLive = .milliseconds(milliseconds)
-        }
-        if request.pins {
-            options.pinnedUntil = request.timeToLiveMilliseconds.map { now &+ UInt64($0) } ?? .max
-        }
-        self.options = options
+        options = PutOptions(request, now: now)
         outcomes = Array(repeating: nil, count: request.count)
     }
 
@@ -41,6 +32,19 @@ struct PutJob {
 
     /// The index of a block's key among the arguments; its payload follows.
     func keyIndex(of block: Int) -> Int { request.first + 2 * block }
+}
+
+extension PutOptions {
+    /// What the options of a request ask for; `now` in milliseconds since 1970.
+    init(_ request: BlockRequest, now: UInt64) {
+        self.init()
+        tokenCount = request.tokenCount
+        isDurable = request.isDurable
+        timeToLive = request.timeToLiveMilliseconds.map { .milliseconds($0) }
+        if request.pins {
+            pinnedUntil = request.timeToLiveMilliseconds.map { now &+ UInt64($0) } ?? .max
+        }
+    }
 }
 
 extension PutOutcome {

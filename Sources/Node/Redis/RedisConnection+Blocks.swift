@@ -139,7 +139,7 @@ extension RedisConnection {
         }
     }
 
-    private func keys(of request: BlockRequest) -> KeyBatch {
+    func keys(of request: BlockRequest) -> KeyBatch {
         arguments.keys(at: request.first..<arguments.count)
     }
 
@@ -166,6 +166,12 @@ extension RedisConnection {
         KV.PUT ns [TTL ms] [TOKENS n] [PIN] [DURABLE] BLOCKS n key payload ...
                                               -> [stored | exists | refused reason, ...]
         KV.RELEASE id                         ends a lease; it also ends by itself and with the connection
+        KV.ATTACH [WRITE]                     passes the arena's descriptor -> [version, bytes, writable]
+        KV.BORROW ns KEYS n key ...           -> [loan or nil, [[offset, bytes, XXH3] or nil, ...]]; KV.RELEASE loan
+        KV.RESERVE ns [TTL ms] [TOKENS n] [PIN] [DURABLE] BLOCKS n key bytes ...
+                                              -> [[place, offset] | exists | refused reason, ...]
+        KV.COMMIT place ...                   -> [stored | exists | refused reason, ...]
+        KV.ABORT place ...                    -> places given back
         KV.PIN ns [TTL ms] KEYS n key ...     keeps blocks from eviction -> [1 or 0, ...]
         KV.UNPIN ns KEYS n key ...            -> [1 or 0, ...]
         KV.PREFETCH ns KEYS n key ...         brings blocks from disk to memory -> promotions begun

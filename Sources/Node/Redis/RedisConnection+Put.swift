@@ -68,12 +68,24 @@ extension RedisConnection {
 
     private func waitForDurability() {
         guard let put, !put.tickets.isEmpty else { return replyToPut() }
-        let tickets = put.tickets
-        let completion = later { (connection: RedisConnection, errors: [CacheError?]) in
-            for (ticket, error) in zip(tickets, errors) {
-                if let error { connection.put?.outcomes[ticket.block] = .refused(error) }
-            }
+        let outcomes = put.outcomes
+        whenDurable(put.tickets) { connection, failures in
+            connection.put?.outcomes = outcomes.enumerated().map { failures[$0.offset] ?? $0.element }
             connection.replyToPut()
+        }
+    }
+
+    /// Waits until blocks are durable; `body` gets the refusals of those that are not.
+    func whenDurable(
+        _ tickets: [(block: Int, ticket: DurabilityTicket)],
+        _ body: @escaping (RedisConnection, [Int: PutOutcome]) -> Void
+    ) {
+        let completion = later { (connection: RedisConnection, errors: [CacheError?]) in
+            var failures: [Int: PutOutcome] = [:]
+            for (ticket, error) in zip(tickets, errors) {
+                if let error { failures[ticket.block] = .refused(error) }
+            }
+            body(connection, failures)
         }
         let gathering = DurabilityGathering(count: tickets.count, completion)
         for (place, ticket) in tickets.enumerated() {
@@ -83,8 +95,13 @@ extension RedisConnection {
 
     private func replyToPut() {
         guard let put else { return }
-        reply.array(put.outcomes.count)
-        for outcome in put.outcomes {
+        answer(put.outcomes)
+    }
+
+    /// What became of each block, as KV.PUT and KV.COMMIT reply it.
+    func answer(_ outcomes: [PutOutcome?]) {
+        reply.array(outcomes.count)
+        for outcome in outcomes {
             switch outcome {
             case .stored: reply.simple("stored")
             case .exists: reply.simple("exists")

@@ -75,6 +75,11 @@ extension RedisConnection {
         case .kvMatch: withBlocks(.kvMatch) { $0.match($1, $2) }
         case .kvGet: withBlocks(.kvGet) { $0.getBlocks($1, $2) }
         case .kvPut: putBlocks()
+        case .kvAttach: attach()
+        case .kvBorrow: withBlocks(.kvBorrow) { $0.borrow($1, $2) }
+        case .kvReserve: withBlocks(.kvReserve) { $0.reserve($1, $2) }
+        case .kvCommit: commitReserved()
+        case .kvAbort: abortReserved()
         case .kvPin: withBlocks(.kvPin) { $0.pin($1, $2) }
         case .kvUnpin: withBlocks(.kvUnpin) { $0.unpin($1, $2) }
         case .kvPrefetch: withBlocks(.kvPrefetch) { $0.prefetch($1, $2) }

@@ -36,6 +36,8 @@ final class RedisConnection: ConnectionDriver {
     /// The selected database, resolved, with its number.
     var lastDatabase: (number: Int, space: KeySpace)?
     var transport: (any ConnectionTransport)?
+    /// Places that the client writes in place.
+    var reservations = HeldReservations()
     var hasUnflushed = false
 
     private var input = ByteBuffer()
@@ -128,6 +130,7 @@ final class RedisConnection: ConnectionDriver {
         fates = [:]
         put = nil
         input = ByteBuffer()
+        services.reservedByteCount.add(-reservations.removeAll())
         store.releaseAll(owner: owner)
         services.connections.remove(record.id)
     }

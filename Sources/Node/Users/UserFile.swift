@@ -14,6 +14,9 @@ package struct UserFile: Sendable {
     /// The users by name.
     package let users: [String: User]
 
+    /// The tenants they belong to.
+    var tenants: Set<Tenant> { Set(users.values.map(\.tenant)) }
+
     /// Largest users file, bytes.
     package static let byteCountMax = 4 << 20
 

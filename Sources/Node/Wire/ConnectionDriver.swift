@@ -34,6 +34,11 @@ protocol ConnectionTransport: AnyObject {
     func send(_ bytes: ByteBuffer)
     /// Queues part of a payload without a copy; the lease lives until the bytes are sent or the connection is gone.
     func send(_ lease: BlockLease, _ range: Range<Int>)
+    /// Whether the client is on the same host, on a Unix socket.
+    var isUnixSocket: Bool { get }
+    /// Sends bytes with a descriptor attached to the first of them, once all that is queued has been sent; the caller
+    /// queues nothing before `completion`, which tells whether they are gone.
+    func send(_ bytes: ByteBuffer, passing descriptor: CInt, _ completion: @escaping (Bool) -> Void)
     /// Sends what is queued.
     func flush()
     /// Asks for input if the driver wants it.

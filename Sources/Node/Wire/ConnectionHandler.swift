@@ -1,3 +1,5 @@
+internal import CPosix
+internal import Glibc
 internal import MemoryTier
 internal import NIOCore
 
@@ -136,6 +138,50 @@ extension ConnectionHandler: ConnectionTransport {
         // The lease ends when the kernel has all bytes, or never will have them.
         sent.futureResult.whenComplete { _ in withExtendedLifetime(lease) {} }
         context.write(wrapOutboundOut(bytes), promise: sent)
+    }
+
+    var isUnixSocket: Bool {
+        if case .unixDomainSocket = context?.channel.localAddress { true } else { false }
+    }
+
+    func send(_ bytes: ByteBuffer, passing descriptor: CInt, _ completion: @escaping (Bool) -> Void) {
+        guard let context else { return completion(false) }
+        counted(bytes.readableBytes)
+        // Told when everything queued before has been sent.
+        let sent = context.eventLoop.makePromise(of: Void.self)
+        sent.futureResult.assumeIsolated().whenComplete { [self] _ in
+            pass(descriptor, with: bytes, triesLeft: Self.passTryCountMax, completion)
+        }
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: sent)
+    }
+
+    /// Milliseconds for which a full socket is tried again.
+    private static let passTryCountMax = 2_000
+
+    /// NIO sends no descriptors: this goes past it, while nothing else is queued.
+    private func pass(
+        _ descriptor: CInt,
+        with bytes: ByteBuffer,
+        triesLeft: Int,
+        _ completion: @escaping (Bool) -> Void
+    ) {
+        guard let context, context.channel.isActive else { return completion(false) }
+        let transfer = try? context.pipeline.syncOperations.withUnsafeTransportIfAvailable {
+            (socket: NIOBSDSocket.Handle) in
+            unsafe bytes.withUnsafeReadableBytes { bytes in
+                // SAFETY: the call reads the bytes while they are lent.
+                let count = unsafe larder_send_descriptor(socket, descriptor, bytes.baseAddress, bytes.count)
+                return (
+                    isSent: count == bytes.count, isFull: count < 0 && (errno == EAGAIN || errno == ENOBUFS)
+                )
+            }
+        }
+        guard let transfer, transfer.isFull, triesLeft > 0 else {
+            return completion(transfer?.isSent ?? false)
+        }
+        context.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(1)) { [self] in
+            pass(descriptor, with: bytes, triesLeft: triesLeft - 1, completion)
+        }
     }
 
     func flush() {

@@ -24,6 +24,7 @@ struct ServeConfiguration {
         node.diskByteCount = try settings.byteCount(.disk)
         node.threadCount = try settings.count(.threads, in: 0...1_024)
         node.prefaults = try settings.isOn(.prefault)
+        node.sharesWrites = try settings.isOn(.sharedWrites)
         node.drainTimeout = try settings.timeSpan(.drainTimeout).duration
         node.existsLease = try settings.timeSpan(.existsLease).duration
         node.limits.connectionCountMax = try settings.count(.connections, in: 1...1_000_000)

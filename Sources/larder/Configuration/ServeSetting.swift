@@ -17,6 +17,7 @@ enum ServeSetting: String, CaseIterable, Sendable {
     case handshakeTimeout = "handshake-timeout"
     case idleTimeout = "idle-timeout"
     case existsLease = "exists-lease"
+    case sharedWrites = "shared-writes"
     case prefault
     case drainTimeout = "drain-timeout"
     case logLevel = "log-level"
@@ -35,6 +36,7 @@ enum ServeSetting: String, CaseIterable, Sendable {
         case .unix, .lmPort, .dataDir, .users: nil
         case .memory: "2GiB"
         case .disk: "10GiB"
+        case .sharedWrites: "false"
         case .prefault: "true"
         case .threads: "0"
         case .connections: "10000"
@@ -67,6 +69,8 @@ enum ServeSetting: String, CaseIterable, Sendable {
         case .handshakeTimeout: "Time a new connection has to authenticate, when there are users."
         case .idleTimeout: "Close connections that were silent this long; 0 never does."
         case .existsLease: "How long a key that EXISTS reported stays readable; 0 gives no lease."
+        case .sharedWrites:
+            "Let clients on the Unix socket write blocks in place; they can then write anywhere in the RAM tier."
         case .prefault: "Claim all memory at the start, so that no request pays for it."
         case .drainTimeout: "Time to write RAM to disk after SIGTERM, before the process ends all the same."
         case .logLevel: "Least severe log line written: trace, debug, info, notice, warning, error, critical."
@@ -83,7 +87,7 @@ enum ServeSetting: String, CaseIterable, Sendable {
         case .dataDir: "directory"
         case .users: "file"
         case .memory, .disk: "bytes"
-        case .prefault: "true|false"
+        case .prefault, .sharedWrites: "true|false"
         case .threads, .connections: "count"
         case .putWait, .handshakeTimeout, .idleTimeout, .existsLease, .drainTimeout: "time"
         case .logLevel: "level"

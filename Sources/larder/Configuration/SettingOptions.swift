@@ -17,6 +17,7 @@ struct SettingOptions: ParsableArguments {
     @Option(help: .of(.handshakeTimeout)) var handshakeTimeout: String?
     @Option(help: .of(.idleTimeout)) var idleTimeout: String?
     @Option(help: .of(.existsLease)) var existsLease: String?
+    @Option(help: .of(.sharedWrites)) var sharedWrites: String?
     @Option(help: .of(.prefault)) var prefault: String?
     @Option(help: .of(.drainTimeout)) var drainTimeout: String?
     @Option(help: .of(.logLevel)) var logLevel: String?
@@ -32,7 +33,7 @@ struct SettingOptions: ParsableArguments {
             .disk: disk,
             .users: users, .threads: threads, .connections: connections, .putWait: putWait,
             .handshakeTimeout: handshakeTimeout, .idleTimeout: idleTimeout,
-            .existsLease: existsLease, .prefault: prefault, .drainTimeout: drainTimeout, .logLevel: logLevel,
+            .existsLease: existsLease, .sharedWrites: sharedWrites, .prefault: prefault, .drainTimeout: drainTimeout, .logLevel: logLevel,
             .logFormat: logFormat,
         ]
         return given.compactMapValues { $0 }

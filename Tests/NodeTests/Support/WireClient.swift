@@ -1,3 +1,4 @@
+import CPosix
 import Glibc
 
 /// What went wrong on the wire.
@@ -128,6 +129,20 @@ final class WireClient {
     /// Receives exactly as many bytes as `text` has, and returns them as text.
     func receive(like text: String) throws -> String {
         self.text(try receive(text.utf8.count))
+    }
+
+    /// Receives what is there with the descriptor attached to it, which the caller closes.
+    func receiveDescriptor() throws -> CInt {
+        var descriptors = [pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)]
+        unsafe _ = poll(&descriptors, 1, 10_000)
+        var chunk = [UInt8](repeating: 0, count: 4_096)
+        var received: CInt = -1
+        let count = unsafe chunk.withUnsafeMutableBytes {
+            unsafe larder_receive_descriptor(descriptor, $0.baseAddress, $0.count, &received)
+        }
+        guard count > 0 else { throw WireError(text: "recvmsg: \(count), errno \(errno)") }
+        pending += chunk[..<count]
+        return received
     }
 
     /// Receives one line with its end.

@@ -1,0 +1,55 @@
+package import Blocks
+package import MemoryTier
+
+extension BlockStore {
+    /// Blocks lent to a process that reads them in place.
+    package struct Loan: Sendable {
+        /// What ``release(lease:owner:)`` takes; `nil` when nothing is lent.
+        package let leaseID: UInt64?
+        /// The blocks in the order of the keys; `nil` for those that are not held or could not be lent.
+        package let blocks: [BlockLease?]
+    }
+
+    /// Lends blocks to their owner until it gives them back or its connection ends; from disk they come up first.
+    ///
+    /// Identity is proved here; the checksum is the reader's to prove, over the bytes as it reads them. Loans and leases
+    /// together hold at most half of the memory: what would pass that is not lent, and counted.
+    ///
+    /// - Parameter completion: called once, on any thread, possibly before this returns.
+    package func borrow(
+        _ space: KeySpace,
+        keys: KeyBatch,
+        owner: LeaseOwner,
+        _ completion: @escaping @Sendable (Loan) -> Void
+    ) {
+        load(space, keys: keys, provesChecksum: false) { [self] leases in
+            completion(lend(leases, to: owner))
+        }
+    }
+
+    private func lend(_ leases: [BlockLease?], to owner: LeaseOwner) -> Loan {
+        var blocks = leases
+        var holdings = LeaseTable.Holdings()
+        let budget = leaseBudget().memoryByteCount
+        for (index, lease) in leases.enumerated() {
+            guard let lease else { continue }
+            let byteCount = unsafe lease.payload.count
+            guard holdings.memoryByteCount + byteCount <= budget else {
+                blocks[index] = nil
+                continue
+            }
+            holdings.memoryByteCount += byteCount
+            holdings.lent.append(lease)
+        }
+        guard !holdings.isEmpty else {
+            if leases.contains(where: { $0 != nil }) { counters.leasesRefused.add() }
+            return Loan(leaseID: nil, blocks: leases.map { _ in nil })
+        }
+        // Until the owner says so: a reader in another process cannot be told that its time is over.
+        guard let id = self.leases.add(holdings, owner: owner, until: nil) else {
+            counters.leasesRefused.add()
+            return Loan(leaseID: nil, blocks: leases.map { _ in nil })
+        }
+        return Loan(leaseID: id, blocks: blocks)
+    }
+}
