@@ -51,7 +51,7 @@ let targets: [Target] = [
     ),
     .target(
         name: "LarderClient",
-        dependencies: ["Blocks", "RESP", nioCore, nioPosix],
+        dependencies: ["Blocks", "RESP", "CPosix", nioCore, nioPosix],
         swiftSettings: house
     ),
     .target(name: "Engine", dependencies: ["Blocks", "CEngineKernels", crypto], swiftSettings: house),
@@ -86,12 +86,14 @@ let targets: [Target] = [
     ),
     .testTarget(
         name: "NodeTests",
-        dependencies: ["Node", "Tiering", "MemoryTier", "CPosix", "TestSupport", nioCore, nioPosix, nioEmbedded],
+        dependencies: [
+            "Node", "Tiering", "MemoryTier", "CPosix", "TestSupport", nioCore, nioPosix, nioEmbedded,
+        ],
         swiftSettings: house
     ),
     .testTarget(
         name: "LarderClientTests",
-        dependencies: ["LarderClient", "Node", "TestSupport", nioCore, nioPosix],
+        dependencies: ["LarderClient", "Node", "Tiering", "MemoryTier", "TestSupport", nioCore, nioPosix],
         swiftSettings: house
     ),
     .testTarget(

@@ -48,7 +48,7 @@ final class Call: @unchecked Sendable {
     func complete(_ result: Result<Void, LarderClientError>) {
         guard let completion else { return }
         self.completion = nil
-        receiver = DiscardingReceiver()
+        receiver = receiver.abandoned()
         completion(result)
     }
 }

@@ -13,6 +13,7 @@ final class Connection: Sendable {
     private let state = Mutex(State.fresh)
     private let pending = Atomic<Int>(0)
     private let settings: ConnectionSettings
+    private let sharing = Mutex<Attachment?>(nil)
 
     init(_ settings: ConnectionSettings) {
         self.settings = settings
@@ -20,6 +21,18 @@ final class Connection: Sendable {
 
     /// Calls waiting or under way.
     var pendingCallCount: Int { pending.load(ordering: .relaxed) }
+
+    /// The node's memory, if this connection has been given it and is up.
+    var attachment: Attachment? { sharing.withLock { $0 } }
+
+    /// Called by the connection's thread: what may be read in place from now on, or nothing any more.
+    func attached(_ attachment: Attachment?) {
+        let former = sharing.withLock { sharing in
+            defer { sharing = attachment }
+            return sharing
+        }
+        former?.end()
+    }
 
     /// Sends a request; `completion` runs once in any case, at the deadline at the latest.
     func submit(
@@ -71,7 +84,8 @@ final class Connection: Sendable {
                     )
                 }
                 let mailbox = Mailbox(wakePipe: pipe)
-                guard DetachedThread.start({ ConnectionThread(settings, mailbox).run() }) else {
+                let attached: @Sendable (Attachment?) -> Void = { [weak self] in self?.attached($0) }
+                guard DetachedThread.start({ ConnectionThread(settings, mailbox, attached).run() }) else {
                     return .failure(
                         LarderClientError(.unreachable, "the system gives the process no more threads")
                     )
@@ -89,4 +103,5 @@ struct ConnectionSettings: Sendable {
     let namespaces: NamespaceRegistry
     let health: EndpointHealth
     let counters: ClientCounters
+    let arenas = SharedArenaTable()
 }

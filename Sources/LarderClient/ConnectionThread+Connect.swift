@@ -1,5 +1,9 @@
 internal import RESP
 
+#if canImport(Glibc)
+    internal import Glibc
+#endif
+
 extension ConnectionThread {
     /// Finds the node's addresses.
     ///
@@ -63,6 +67,27 @@ extension ConnectionThread {
                 return
             }
             handshakeFailure = LarderClientError(.unauthorized, failure.text)
+        }
+        if case .unix = settings.configuration.endpoint, settings.configuration.usesSharedMemory { attach() }
+    }
+
+    /// Asks for the node's memory; a node that does not share it is a node like any other.
+    private func attach() {
+        stream.awaitsDescriptor = true
+        var encoder = RequestEncoder()
+        encoder.begin(argumentCount: 1)
+        encoder.append("KV.ATTACH")
+        ask(encoder.finish()) { [self] reply in
+            stream.awaitsDescriptor = false
+            guard let descriptor = stream.takeDescriptor() else { return }
+            // [version, bytes, writable]
+            guard let figures = reply?.elements, figures.count == 3, figures[0].integer == 1,
+                let byteCount = figures[1].integer.flatMap({ Int(exactly: $0) })
+            else {
+                close(descriptor)
+                return
+            }
+            attached(settings.arenas.map(descriptor, byteCount: byteCount).map(Attachment.init))
         }
     }
 

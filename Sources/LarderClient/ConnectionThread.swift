@@ -18,6 +18,7 @@ final class ConnectionThread: @unchecked Sendable {
     var describedCount = 0
     var handshakeFailure: LarderClientError?
     var isResolverBusy = false
+    let attached: @Sendable (Attachment?) -> Void
     private var isClosing = false
 
     enum Phase {
@@ -27,7 +28,12 @@ final class ConnectionThread: @unchecked Sendable {
         case open(StreamSocket)
     }
 
-    init(_ settings: ConnectionSettings, _ mailbox: Mailbox) {
+    init(
+        _ settings: ConnectionSettings,
+        _ mailbox: Mailbox,
+        _ attached: @escaping @Sendable (Attachment?) -> Void
+    ) {
+        self.attached = attached
         self.settings = settings
         self.mailbox = mailbox
     }
@@ -44,6 +50,7 @@ final class ConnectionThread: @unchecked Sendable {
             if case .open(let socket) = phase { send(socket) }
             waitForEvents()
         }
+        attached(nil)
         pipeline.failAll(LarderClientError(.closed, "the client is closed"))
     }
 
@@ -75,6 +82,8 @@ final class ConnectionThread: @unchecked Sendable {
         // A node that ends a connection nobody uses has not failed anybody.
         if !pipeline.isEmpty || failure == .silent { settings.health.failed(failure) }
         phase = .idle
+        // First of all: whoever reads in place learns it before the node can reuse the memory for long.
+        attached(nil)
         if stream.replyCount > 0 {
             pipeline.failSent(error)
         } else {

@@ -49,6 +49,30 @@ extension LarderClient {
         }
     }
 
+    /// Borrows blocks to read them in the node's own memory, without a copy; only on its host, over its Unix socket.
+    ///
+    /// - Parameters:
+    ///   - namespace: a namespace that was described.
+    ///   - keys: the blocks' keys; those after the first `Limits.batchKeyCountMax` are not borrowed.
+    ///   - timeout: the deadline of this call; `nil` for the configured one.
+    /// - Returns: the blocks; `nil` when the node does not answer or does not share its memory.
+    public func borrow(
+        _ namespace: NamespaceID,
+        keys: KeyBatch,
+        timeout: Duration? = nil
+    ) async -> BorrowedBlocks? {
+        guard !keys.isEmpty else { return nil }
+        do {
+            return try await link.borrow(
+                namespace,
+                keys: keys,
+                .engine(timeout ?? link.configuration.loadTimeout)
+            )
+        } catch {
+            return link.miss(nil, error)
+        }
+    }
+
     /// Offers blocks to the node; payloads go to the socket from where they lie.
     ///
     /// - Parameters:

@@ -12,6 +12,10 @@ public struct LarderClientStatistics: Hashable, Sendable {
     public internal(set) var openingCount = 0
     /// Payload bytes that were loaded.
     public internal(set) var loadedByteCount = 0
+    /// Loads that were copied out of the node's own memory.
+    public internal(set) var sharedLoadCount = 0
+    /// Payloads in the node's memory that did not have their checksum: misses.
+    public internal(set) var damagedPayloadCount = 0
     /// Payload bytes of blocks that were stored.
     public internal(set) var storedByteCount = 0
 

@@ -39,6 +39,10 @@ extension NodeLink {
         let options = lease.map { ["LEASE", String($0)] } ?? []
         let regions = sink as? RegionSink
         let batches = PayloadBatches.cut(count: keys.count) { regions?.byteCount(forKeyAt: $0) ?? 0 }
+        if let result = try await loadShared(namespace, keys: keys, batches, lease: lease, into: sink, effort)
+        {
+            return result
+        }
         let receivers = batches.map { PayloadReceiver(sink, keys: $0) }
         let parts = zip(batches, receivers).map { range, receiver in
             Part(request: Self.request("KV.GET", namespace, options, keys, range), receiver: receiver)

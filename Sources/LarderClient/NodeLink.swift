@@ -50,6 +50,10 @@ final class NodeLink: Sendable {
     struct Part {
         let request: EncodedRequest
         let receiver: any ReplyReceiver
+        /// The connection it must take; `nil` for any of the lane.
+        var connection: Connection?
+        /// Called on the connection's thread when the whole reply is there, before the call returns.
+        var answered: (@Sendable () -> Void)?
     }
 
     /// Sends all parts of a call at once and waits for the last; throws when the node is not to be asked.
@@ -63,8 +67,9 @@ final class NodeLink: Sendable {
         return await withCheckedContinuation { continuation in
             let join = CallJoin(count: parts.count) { continuation.resume(returning: $0) }
             for (index, part) in parts.enumerated() {
-                connection(lane).submit(part.request, receiver: part.receiver, timeout: effort.timeout) {
-                    result in
+                let connection = part.connection ?? connection(lane)
+                connection.submit(part.request, receiver: part.receiver, timeout: effort.timeout) { result in
+                    if case .success = result { part.answered?() }
                     join.finish(index, result)
                 }
             }
@@ -113,7 +118,7 @@ final class NodeLink: Sendable {
         }
     }
 
-    private func connection(_ lane: Lane) -> Connection {
+    func connection(_ lane: Lane) -> Connection {
         switch lane {
         case .lookup: connections[0]
         case .payload:

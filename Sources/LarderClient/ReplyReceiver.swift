@@ -15,6 +15,13 @@ protocol ReplyReceiver: AnyObject, Sendable {
 
     /// `count` bytes were received to the direct destination.
     func receivedDirectly(_ count: Int)
+
+    /// Who reads on when the caller has gone; nothing of the caller's is touched from then on.
+    func abandoned() -> any ReplyReceiver
+}
+
+extension ReplyReceiver {
+    func abandoned() -> any ReplyReceiver { DiscardingReceiver() }
 }
 
 /// Reads over a reply that nobody waits for any more.

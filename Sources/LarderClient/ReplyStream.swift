@@ -1,5 +1,9 @@
 internal import RESP
 
+#if canImport(Glibc)
+    internal import Glibc
+#endif
+
 /// The receiving side of one connection: a small buffer for framing and small replies, and the parser.
 ///
 /// Payloads pass by the buffer, straight from the socket to where their receiver wants them.
@@ -8,6 +12,10 @@ internal import RESP
     private let buffer: UnsafeMutableRawBufferPointer
     private var consumed = 0
     private var filled = 0
+
+    /// Whether a descriptor may come with the next bytes: receiving them in any other way would lose it.
+    var awaitsDescriptor = false
+    private var passed: Int32?
 
     /// Whole replies so far.
     private(set) var replyCount = 0
@@ -24,13 +32,28 @@ internal import RESP
         unsafe buffer.initializeMemory(as: UInt8.self, repeating: 0)
     }
 
-    deinit { unsafe buffer.deallocate() }
+    deinit {
+        unsafe buffer.deallocate()
+        if let passed { close(passed) }
+    }
+
+    /// Hands on the descriptor that came last; the caller closes it.
+    func takeDescriptor() -> Int32? {
+        defer { passed = nil }
+        return passed
+    }
 
     /// Receives what the socket has, once.
     ///
     /// `receiver` is the head's; call ``step(_:)`` until it returns `nil` first.
     func receive(_ socket: StreamSocket, for receiver: (any ReplyReceiver)?) -> StreamSocket.Transfer {
         makeRoom()
+        if awaitsDescriptor {
+            let room = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
+            let transfer = unsafe socket.receive(room, passing: &passed)
+            if case .bytes(let count) = transfer { filled += count }
+            return transfer
+        }
         let rest = parser.bulkRemainingByteCount
         if filled == 0, rest > 0, let receiver, unsafe !receiver.directDestination.isEmpty {
             return receiveDirectly(socket, receiver, rest)

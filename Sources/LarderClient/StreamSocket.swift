@@ -1,3 +1,5 @@
+internal import CPosix
+
 #if canImport(Glibc)
     internal import Glibc
 #endif
@@ -89,6 +91,26 @@ package final class StreamSocket: Sendable {
     package func receive(_ buffer: UnsafeMutableRawBufferPointer) -> Transfer {
         // SAFETY: recv writes at most the buffer's length, during the call.
         transfer { unsafe recv(descriptor, buffer.baseAddress, buffer.count, Self.dontBlock) }
+    }
+
+    /// Receives into `buffer`, and into `passed` a descriptor that came with the bytes, which the caller closes; does not
+    /// wait.
+    func receive(_ buffer: UnsafeMutableRawBufferPointer, passing passed: inout Int32?) -> Transfer {
+        transfer {
+            var received: Int32 = -1
+            // SAFETY: at most the buffer's length is written, during the call.
+            let count = unsafe larder_receive_descriptor(
+                descriptor,
+                buffer.baseAddress,
+                buffer.count,
+                &received
+            )
+            if received >= 0 {
+                if let older = passed { Glibc.close(older) }
+                passed = received
+            }
+            return count
+        }
     }
 
     /// Waits until the socket can be read (or written, when asked), at most `milliseconds`; `false` when the time is

@@ -6,8 +6,10 @@ extension BlockStore {
     package struct Loan: Sendable {
         /// What ``release(lease:owner:)`` takes; `nil` when nothing is lent.
         package let leaseID: UInt64?
-        /// The blocks in the order of the keys; `nil` for those that are not held or could not be lent.
+        /// The blocks in the order of the keys; `nil` for those that are not lent.
         package let blocks: [BlockLease?]
+        /// Which of the others are held all the same, and can be read otherwise.
+        package let heldIndices: Set<Int>
     }
 
     /// Lends blocks to their owner until it gives them back or its connection ends; from disk they come up first.
@@ -30,26 +32,30 @@ extension BlockStore {
     private func lend(_ leases: [BlockLease?], to owner: LeaseOwner) -> Loan {
         var blocks = leases
         var holdings = LeaseTable.Holdings()
+        var heldIndices: Set<Int> = []
         let budget = leaseBudget().memoryByteCount
         for (index, lease) in leases.enumerated() {
             guard let lease else { continue }
             let byteCount = unsafe lease.payload.count
             guard holdings.memoryByteCount + byteCount <= budget else {
                 blocks[index] = nil
+                heldIndices.insert(index)
                 continue
             }
             holdings.memoryByteCount += byteCount
             holdings.lent.append(lease)
         }
-        guard !holdings.isEmpty else {
-            if leases.contains(where: { $0 != nil }) { counters.leasesRefused.add() }
-            return Loan(leaseID: nil, blocks: leases.map { _ in nil })
-        }
+        if !heldIndices.isEmpty { counters.leasesRefused.add() }
+        guard !holdings.isEmpty else { return Loan(leaseID: nil, blocks: blocks, heldIndices: heldIndices) }
         // Until the owner says so: a reader in another process cannot be told that its time is over.
         guard let id = self.leases.add(holdings, owner: owner, until: nil) else {
             counters.leasesRefused.add()
-            return Loan(leaseID: nil, blocks: leases.map { _ in nil })
+            return Loan(
+                leaseID: nil,
+                blocks: leases.map { _ in nil },
+                heldIndices: Set(leases.indices.filter { leases[$0] != nil })
+            )
         }
-        return Loan(leaseID: id, blocks: blocks)
+        return Loan(leaseID: id, blocks: blocks, heldIndices: heldIndices)
     }
 }

@@ -79,6 +79,7 @@ func serving(
             case "HELLO": connection.send("%1\r\n+proto\r\n:3\r\n")
             case "KV.DESCRIBE": connection.send("+described\r\n")
             case "PING": connection.send("+PONG\r\n")
+            case "KV.ATTACH": connection.send("-ERR unknown command\r\n")
             default: guard answer(words, connection) else { return }
             }
         }

@@ -167,7 +167,7 @@ extension RedisConnection {
                                               -> [stored | exists | refused reason, ...]
         KV.RELEASE id                         ends a lease; it also ends by itself and with the connection
         KV.ATTACH [WRITE]                     passes the arena's descriptor -> [version, bytes, writable]
-        KV.BORROW ns KEYS n key ...           -> [loan or nil, [[offset, bytes, XXH3] or nil, ...]]; KV.RELEASE loan
+        KV.BORROW ns KEYS n key ...           -> [loan or nil, [[offset, bytes, XXH3] | held | nil, ...]]; KV.RELEASE loan
         KV.RESERVE ns [TTL ms] [TOKENS n] [PIN] [DURABLE] BLOCKS n key bytes ...
                                               -> [[place, offset] | exists | refused reason, ...]
         KV.COMMIT place ...                   -> [stored | exists | refused reason, ...]

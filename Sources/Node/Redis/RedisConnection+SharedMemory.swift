@@ -50,7 +50,8 @@ extension RedisConnection {
         transport.send(answer.buffer, passing: descriptor, isSent)
     }
 
-    /// KV.BORROW ns KEYS n key ...: [loan or nil, [[offset, bytes, XXH3 of the bytes] or nil ...]]
+    /// KV.BORROW ns KEYS n key ...: [loan or nil, [[offset, bytes, XXH3 of the bytes], `held` or nil ...]]; what is held
+    /// and not lent, because leases hold half of the memory already, KV.GET gives.
     func borrow(_ request: BlockRequest, _ space: KeySpace) {
         guard isAttachable else { return }
         let completion = later { (connection: RedisConnection, loan: BlockStore.Loan) in
@@ -63,9 +64,9 @@ extension RedisConnection {
         reply.array(2)
         if let id = loan.leaseID { reply.integer(Int(clamping: id)) } else { reply.null() }
         reply.array(loan.blocks.count)
-        for block in loan.blocks {
+        for (index, block) in loan.blocks.enumerated() {
             guard let block else {
-                reply.null()
+                if loan.heldIndices.contains(index) { reply.simple("held") } else { reply.null() }
                 continue
             }
             reply.array(3)

@@ -33,7 +33,8 @@ struct SettingOptions: ParsableArguments {
             .disk: disk,
             .users: users, .threads: threads, .connections: connections, .putWait: putWait,
             .handshakeTimeout: handshakeTimeout, .idleTimeout: idleTimeout,
-            .existsLease: existsLease, .sharedWrites: sharedWrites, .prefault: prefault, .drainTimeout: drainTimeout, .logLevel: logLevel,
+            .existsLease: existsLease, .sharedWrites: sharedWrites, .prefault: prefault,
+            .drainTimeout: drainTimeout, .logLevel: logLevel,
             .logFormat: logFormat,
         ]
         return given.compactMapValues { $0 }
