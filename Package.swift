@@ -130,6 +130,12 @@ let fuzzers: [Target] =
             path: "Tests/Fuzz/RecordFuzz",
             swiftSettings: house + [.unsafeFlags(["-parse-as-library"])]
         ),
+        .executableTarget(
+            name: "CodecFuzz",
+            dependencies: ["Blocks", "PayloadCoding", "DiskTier"],
+            path: "Tests/Fuzz/CodecFuzz",
+            swiftSettings: house + [.unsafeFlags(["-parse-as-library"])]
+        ),
     ]
 
 let package = Package(
