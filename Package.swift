@@ -31,13 +31,19 @@ let targets: [Target] = [
     .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
     .target(name: "CPosix"),
     .target(name: "CEngineKernels"),
+    .target(name: "CKVCodec"),
     .target(name: "Blocks", dependencies: ["CXXHash", crypto], swiftSettings: house),
     // Floor 1: pure.
     .target(name: "Eviction", dependencies: ["Blocks"], swiftSettings: house),
     .target(name: "RESP", dependencies: ["Blocks", nioCore], swiftSettings: house),
+    .target(name: "PayloadCoding", dependencies: ["Blocks", "CKVCodec"], swiftSettings: house),
     // Floor 2: the tiers.
     .target(name: "MemoryTier", dependencies: ["Blocks", "Eviction", "CPosix"], swiftSettings: house),
-    .target(name: "DiskTier", dependencies: ["Blocks", "CRocksDB", "CLZ4", "CPosix"], swiftSettings: house),
+    .target(
+        name: "DiskTier",
+        dependencies: ["Blocks", "PayloadCoding", "CRocksDB", "CLZ4", "CPosix"],
+        swiftSettings: house
+    ),
     // Floor 3: the one door.
     .target(name: "Tiering", dependencies: ["Blocks", "MemoryTier", "DiskTier"], swiftSettings: house),
     // Floor 4: listeners and the composition root; the client; the reference engine.
@@ -59,7 +65,7 @@ let targets: [Target] = [
     .executableTarget(
         name: "larder",
         dependencies: [
-            "Blocks", "RESP", "DiskTier", "Node", "LarderClient", "Engine", "CPosix",
+            "Blocks", "RESP", "PayloadCoding", "DiskTier", "Node", "LarderClient", "Engine", "CPosix",
             .product(name: "ArgumentParser", package: "swift-argument-parser"), logging,
             .product(name: "Yams", package: "Yams"),
             .product(name: "Histogram", package: "hdrhistogram-swift"),
@@ -77,8 +83,17 @@ let targets: [Target] = [
     .testTarget(name: "BlocksTests", dependencies: ["Blocks", "TestSupport"], swiftSettings: house),
     .testTarget(name: "EvictionTests", dependencies: ["Eviction", "TestSupport"], swiftSettings: house),
     .testTarget(name: "RESPTests", dependencies: ["RESP", "TestSupport", nioCore], swiftSettings: house),
+    .testTarget(
+        name: "PayloadCodingTests",
+        dependencies: ["PayloadCoding", "Blocks", "TestSupport"],
+        swiftSettings: house
+    ),
     .testTarget(name: "MemoryTierTests", dependencies: ["MemoryTier", "TestSupport"], swiftSettings: house),
-    .testTarget(name: "DiskTierTests", dependencies: ["DiskTier", "TestSupport"], swiftSettings: house),
+    .testTarget(
+        name: "DiskTierTests",
+        dependencies: ["DiskTier", "PayloadCoding", "TestSupport"],
+        swiftSettings: house
+    ),
     .testTarget(
         name: "TieringTests",
         dependencies: ["Tiering", "Blocks", "MemoryTier", "DiskTier", "TestSupport"],
@@ -102,7 +117,11 @@ let targets: [Target] = [
         exclude: ["Fixtures"],
         swiftSettings: house
     ),
-    .testTarget(name: "CommandLineTests", dependencies: ["larder", "TestSupport"], swiftSettings: house),
+    .testTarget(
+        name: "CommandLineTests",
+        dependencies: ["larder", "PayloadCoding", "TestSupport"],
+        swiftSettings: house
+    ),
 ]
 
 // Fuzzers are built only when asked for, with `swift build --sanitize=fuzzer`: they have no main of their own.
@@ -121,6 +140,12 @@ let fuzzers: [Target] =
             name: "RecordFuzz",
             dependencies: ["Blocks", "DiskTier"],
             path: "Tests/Fuzz/RecordFuzz",
+            swiftSettings: house + [.unsafeFlags(["-parse-as-library"])]
+        ),
+        .executableTarget(
+            name: "CodecFuzz",
+            dependencies: ["Blocks", "PayloadCoding", "DiskTier"],
+            path: "Tests/Fuzz/CodecFuzz",
             swiftSettings: house + [.unsafeFlags(["-parse-as-library"])]
         ),
     ]

@@ -6,4 +6,6 @@ public enum PayloadCodec: UInt8, Sendable, CaseIterable {
     case lz4 = 1
     /// 16-bit elements split into two byte planes, then LZ4.
     case lz4Planes = 2
+    /// Floats with their exponents coded by rank, and LZ4 behind it where that pays; each piece tells its format.
+    case exponent = 3
 }

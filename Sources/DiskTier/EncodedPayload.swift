@@ -1,6 +1,6 @@
 import Blocks
 
-/// A payload as it will be stored: its codec, its stored length and checksum, and its pieces one after the
+/// A payload as it will be stored: its coding, its stored length and checksum, and its pieces one after the
 /// other.
 ///
 /// The header, which comes before the pieces, needs length and checksum, so the pieces are coded first and
@@ -10,7 +10,8 @@ struct EncodedPayload: ~Copyable {
     /// Most bytes of coded pieces kept in memory.
     static let keptByteCountMax = 32 << 20
 
-    let codec: PayloadCodec
+    /// How the pieces are coded; `.raw` whatever was asked for, when coding did not shrink them.
+    let coding: PieceCoding
     let storedByteCount: Int
     let storedChecksum: UInt64
     // SAFETY: lent by the caller for the life of this value.
@@ -23,7 +24,7 @@ struct EncodedPayload: ~Copyable {
     init(
         _ payload: UnsafeRawBufferPointer,
         payloadChecksum: UInt64,
-        codec: PayloadCodec,
+        coding: PieceCoding,
         scratch: CodecScratch
     ) {
         unsafe self.payload = payload
@@ -32,9 +33,9 @@ struct EncodedPayload: ~Copyable {
         var kept: [UInt8] = []
         var keptEnds: [Int] = []
         var checksum = PayloadChecksumStream()
-        if codec != .raw {
+        if coding.codec != .raw {
             for range in pieces {
-                let coded = unsafe Self.code(range, of: payload, codec, scratch)
+                let coded = unsafe Self.code(range, of: payload, coding, scratch)
                 unsafe checksum.update(coded)
                 storedByteCount += coded.count
                 // A single piece stays where it is until it is written.
@@ -45,8 +46,8 @@ struct EncodedPayload: ~Copyable {
             }
         }
         // The last word is the real size's, whatever the sample promised.
-        let isSmaller = codec != .raw && storedByteCount < payload.count
-        self.codec = isSmaller ? codec : .raw
+        let isSmaller = coding.codec != .raw && storedByteCount < payload.count
+        self.coding = isSmaller ? coding : .raw
         self.storedByteCount = isSmaller ? storedByteCount : payload.count
         storedChecksum = isSmaller ? checksum.value() : payloadChecksum
         self.kept = isSmaller ? kept : []
@@ -59,7 +60,7 @@ struct EncodedPayload: ~Copyable {
         _ body: (UnsafeRawBufferPointer) throws(CacheError) -> Void
     ) throws(CacheError) {
         for (number, range) in pieces.enumerated() {
-            if codec == .raw {
+            if coding.codec == .raw {
                 try unsafe body(UnsafeRawBufferPointer(rebasing: payload[range]))
             } else if pieces.count == 1 {
                 try unsafe body(UnsafeRawBufferPointer(rebasing: scratch.coded[..<storedByteCount]))
@@ -70,7 +71,7 @@ struct EncodedPayload: ~Copyable {
                     try unsafe body(bytes)
                 }
             } else {
-                try unsafe body(Self.code(range, of: payload, codec, scratch))
+                try unsafe body(Self.code(range, of: payload, coding, scratch))
             }
         }
     }
@@ -78,11 +79,11 @@ struct EncodedPayload: ~Copyable {
     private static func code(
         _ range: Range<Int>,
         of payload: UnsafeRawBufferPointer,
-        _ codec: PayloadCodec,
+        _ coding: PieceCoding,
         _ scratch: CodecScratch
     ) -> UnsafeRawBufferPointer {
         let piece = unsafe UnsafeRawBufferPointer(rebasing: payload[range])
-        guard let count = unsafe codec.encode(piece, scratch: scratch) else { return unsafe piece }
+        guard let count = unsafe coding.encode(piece, scratch: scratch) else { return unsafe piece }
         return unsafe UnsafeRawBufferPointer(rebasing: scratch.coded[..<count])
     }
 }

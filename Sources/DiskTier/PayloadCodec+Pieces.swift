@@ -1,18 +1,7 @@
 package import Blocks
 
-/// The one place where codecs meet: a further codec gets a case here and in `CodecProbe`.
+/// The one place where codecs are decoded; coding is `PieceCoding`'s, the choice `CodecProbe`'s.
 extension PayloadCodec {
-    /// Codes one piece into `scratch.coded`.
-    ///
-    /// Gives the bytes used there; `nil` where the piece is stored as it is.
-    package func encode(_ piece: UnsafeRawBufferPointer, scratch: CodecScratch) -> Int? {
-        switch self {
-        case .raw: nil
-        case .lz4: unsafe LZ4Codec.encode(piece, into: scratch.coded)
-        case .lz4Planes: unsafe BytePlanesCodec.encode(piece, scratch: scratch)
-        }
-    }
-
     /// Decodes one piece; fills `piece` exactly.
     ///
     /// Safe for any bytes; `false` when they are not this codec's.
@@ -28,6 +17,7 @@ extension PayloadCodec {
             return true
         case .lz4: return unsafe LZ4Codec.decode(stored, into: piece)
         case .lz4Planes: return unsafe BytePlanesCodec.decode(stored, into: piece, scratch: scratch)
+        case .exponent: return unsafe ExponentPieces.decode(stored, into: piece, scratch: scratch)
         }
     }
 }

@@ -49,7 +49,7 @@ package final class UnitWriter {
         }
         let cost = UnitTable.cost(of: header)
         let table = try tableWithRoom(for: cost)
-        let codec =
+        let coding =
             unsafe tier.configuration.compresses
             ? CodecProbe.choose(
                 for: payload,
@@ -59,11 +59,11 @@ package final class UnitWriter {
         let encoded = unsafe EncodedPayload(
             payload,
             payloadChecksum: header.payloadChecksum,
-            codec: codec,
+            coding: coding,
             scratch: scratch
         )
         var stored = header
-        stored.codec = encoded.codec
+        stored.codec = encoded.coding.codec
         stored.storedByteCount = encoded.storedByteCount
         stored.storedChecksum = encoded.storedChecksum
         do throws(CacheError) {

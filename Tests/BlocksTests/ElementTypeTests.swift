@@ -26,6 +26,6 @@ struct ElementTypeTests {
     func values() {
         #expect(ElementType.allCases.map(\.rawValue) == [0, 1, 2, 3, 4, 5, 6])
         #expect(ElementType.allCases.map(\.byteCount) == [1, 2, 2, 4, 1, 1, 1])
-        #expect(PayloadCodec.allCases.map(\.rawValue) == [0, 1, 2])
+        #expect(PayloadCodec.allCases.map(\.rawValue) == [0, 1, 2, 3])
     }
 }

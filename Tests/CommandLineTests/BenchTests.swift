@@ -50,7 +50,7 @@ struct BenchTests {
 
     @Test("every operation is measured with every size and every number in flight")
     func cases() throws {
-        let command = try BenchCommand.parse([
+        let command = try ServerBenchCommand.parse([
             "--op", "get,match", "--size", "64KiB,2MiB", "--inflight", "1,2x4", "--port", "6379",
         ])
         let cases = try command.cases()
@@ -71,7 +71,7 @@ struct BenchTests {
         ]
     )
     func refused(arguments: [String]) {
-        #expect(throws: (any Error).self) { try BenchCommand.parse(arguments) }
+        #expect(throws: (any Error).self) { try ServerBenchCommand.parse(arguments) }
     }
 
     @Test("each key has a payload of its own, the same for the same seed")

@@ -69,7 +69,8 @@ private func decode(_ bytes: UnsafeRawBufferPointer) {
 private func roundTrip(_ bytes: UnsafeRawBufferPointer) {
     guard bytes.count > 0 else { return }
     for codec in PayloadCodec.allCases where codec != .raw {
-        guard let count = unsafe codec.encode(bytes, scratch: scratch) else { continue }
+        let coding = PieceCoding(codec, elementType: .bfloat16, addsLZ4: true)
+        guard let count = unsafe coding.encode(bytes, scratch: scratch) else { continue }
         // Coding leaves its result in the scratch memory, which decoding uses too.
         let stored = unsafe Array(scratch.coded[..<count])
         var output = [UInt8](repeating: 0, count: bytes.count)
