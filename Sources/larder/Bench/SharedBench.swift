@@ -1,0 +1,202 @@
+internal import Blocks
+internal import Histogram
+internal import LarderClient
+
+/// The ways to read blocks of a node on this host, measured in turn.
+final class SharedBench: Sendable {
+    /// One way to get at blocks.
+    enum Way: String, CaseIterable, Sendable {
+        case memcpy
+        case socket
+        case copied
+        case inPlace = "in-place"
+        case borrowed
+        case redis
+    }
+
+    /// What one way gave in all rounds.
+    struct Result: Sendable {
+        let way: Way
+        var rounds: [BenchFigures] = []
+
+        /// Whether payload bytes were read.
+        var movesPayloads: Bool { way != .borrowed }
+    }
+
+    private let sharing: LarderClient
+    private let plain: LarderClient
+    private let redis: (server: BenchServer, workload: BenchWorkload)?
+    private let payloads: BenchPayloads
+    private let namespace: NamespaceID
+    private let keyCount: Int
+    private let batch: Int
+    private let memory: SharedBenchMemory
+
+    /// Connects and stores the blocks.
+    init(
+        path: String,
+        redis: BenchServer?,
+        byteCount: Int,
+        keyCount: Int,
+        batch: Int,
+        seed: UInt64
+    ) async throws {
+        var configuration = LarderClientConfiguration(endpoint: .unix(path: path))
+        configuration.connectionCount = 2
+        configuration.lookupTimeout = .seconds(20)
+        configuration.loadTimeout = .seconds(20)
+        configuration.storeTimeout = .seconds(20)
+        sharing = LarderClient(configuration)
+        configuration.usesSharedMemory = false
+        plain = LarderClient(configuration)
+        let payloads = BenchPayloads(byteCount: byteCount, count: keyCount, seed: seed)
+        self.payloads = payloads
+        self.keyCount = keyCount
+        self.batch = batch
+        memory = SharedBenchMemory(byteCount: byteCount, count: batch)
+        let run = String(BenchClock.now(), radix: 36)
+        let description = try NamespaceDescription(
+            json: Array(#"{"engine":"larder-bench","model":"shared","revision":"\#(run)"}"#.utf8)
+        )
+        namespace = sharing.describe(description)
+        plain.describe(description)
+        self.redis = redis.map { server in
+            let plan = BenchCase(
+                operation: .get,
+                byteCount: byteCount,
+                keyCount: keyCount,
+                batch: batch,
+                concurrency: BenchConcurrency(connectionCount: 1, depth: 1),
+                readPercent: 100,
+                verifiesInside: false
+            )
+            return (server, BenchWorkload(plan: plan, payloads: payloads, run: run))
+        }
+        try await fill()
+    }
+
+    private func fill() async throws {
+        guard await plain.ping(timeout: .seconds(5)) else {
+            throw CommandFailure(.unavailable, "no node answers there")
+        }
+        guard await sharing.borrow(namespace, keys: try keys(0..<1)) != nil else {
+            throw CommandFailure(.unavailable, "the node does not share its memory with this process")
+        }
+        for index in 0..<keyCount {
+            let outcomes = await unsafe plain.store(
+                namespace,
+                keys: try keys(index..<(index + 1)),
+                payloads: [payloads.payload(index)]
+            )
+            guard outcomes.first?.isHeld == true else {
+                throw CommandFailure(.unavailable, "the node did not take a block: \(outcomes)")
+            }
+        }
+        if let redis { try redis.server.fill(redis.workload) }
+    }
+
+    /// Measures every way once a round.
+    func run(rounds: Int, nanoseconds: UInt64) async throws -> [Result] {
+        var results = Way.allCases.filter { $0 != .redis || redis != nil }.map { Result(way: $0) }
+        for round in 0..<rounds {
+            for index in results.indices {
+                // The first of each way is not counted: connections are made, pages are touched.
+                if round == 0 { _ = try await measure(results[index].way, nanoseconds / 4) }
+                results[index].rounds.append(try await measure(results[index].way, nanoseconds))
+            }
+        }
+        return results
+    }
+
+    /// Takes the blocks away.
+    func clean() async {
+        _ = try? await plain.admin.clear(namespace)
+        if let redis { try? redis.server.clean(redis.workload) }
+    }
+
+    private func measure(_ way: Way, _ nanoseconds: UInt64) async throws -> BenchFigures {
+        if way == .redis, let redis {
+            let round = BenchRound(
+                server: redis.server,
+                workload: redis.workload,
+                length: .time(nanoseconds),
+                warmup: nanoseconds / 10,
+                seed: 1
+            )
+            return try round.run().figures
+        }
+        let batches = try (0..<(keyCount / batch)).map { try keys(($0 * batch)..<(($0 + 1) * batch)) }
+        var tally = BenchTally()
+        let start = BenchClock.now()
+        var now = start
+        var number = 0
+        while now < start &+ nanoseconds {
+            let index = number % batches.count
+            try await perform(way, batches[index], first: index * batch)
+            let end = BenchClock.now()
+            tally.latencies.record(end &- now)
+            tally.operationCount += 1
+            tally.keyCount += batch
+            tally.payloadByteCount += batch * payloads.byteCount
+            now = end
+            number += 1
+        }
+        return BenchFigures(tally, nanoseconds: now &- start)
+    }
+
+    private func perform(_ way: Way, _ keys: KeyBatch, first: Int) async throws {
+        switch way {
+        case .memcpy, .redis:
+            for index in 0..<batch {
+                // SAFETY: both have the payload's length, and are apart.
+                unsafe memory.regions[index].copyMemory(from: payloads.payload(first + index))
+            }
+        case .socket: try await load(plain, keys)
+        case .copied: try await load(sharing, keys)
+        case .inPlace: try await read(keys, provesChecksum: true)
+        case .borrowed: try await read(keys, provesChecksum: false)
+        }
+    }
+
+    private func load(_ client: LarderClient, _ keys: KeyBatch) async throws {
+        let result = await unsafe client.load(namespace, keys: keys, into: memory.regions)
+        guard result.isComplete else { throw CommandFailure(.unavailable, "a block could not be loaded") }
+    }
+
+    private func read(_ keys: KeyBatch, provesChecksum: Bool) async throws {
+        guard let loan = await sharing.borrow(namespace, keys: keys), loan.lentPrefixCount == keys.count
+        else {
+            throw CommandFailure(
+                .unavailable,
+                "the node did not lend all blocks of a batch: they must fit in half of its memory"
+            )
+        }
+        guard provesChecksum else { return }
+        for index in 0..<loan.count where loan.withPayload(at: index, { _ in true }) != true {
+            throw CommandFailure(
+                .unavailable,
+                "a block's bytes in the node's memory were not what was stored"
+            )
+        }
+    }
+
+    private func keys(_ range: Range<Int>) throws -> KeyBatch {
+        KeyBatch(try range.map { try BlockKey(Array("bench:\($0)".utf8)) })
+    }
+}
+
+/// Where payloads go: touched before anything is measured.
+@safe final class SharedBenchMemory: @unchecked Sendable {
+    // SAFETY of @unchecked Sendable: one call at a time is given the regions.
+    let regions: [UnsafeMutableRawBufferPointer]
+
+    init(byteCount: Int, count: Int) {
+        unsafe regions = (0..<count).map { _ in
+            let region = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 4_096)
+            unsafe region.initializeMemory(as: UInt8.self, repeating: 0)
+            return unsafe region
+        }
+    }
+
+    deinit { unsafe regions.forEach { unsafe $0.deallocate() } }
+}
