@@ -28,18 +28,24 @@ let targets: [Target] = [
     .target(name: "CEngineKernels"),
     .target(name: "Blocks", dependencies: ["CXXHash", crypto], swiftSettings: house),
     // Floor 1: pure.
-    .target(name: "Eviction", dependencies: ["Blocks"], swiftSettings: house),
+    .target(name: "Eviction", swiftSettings: house),
+    .target(name: "TraceReplay", dependencies: ["Eviction"], swiftSettings: house),
     .target(name: "RESP", dependencies: ["Blocks", nioCore], swiftSettings: house),
     // Floor 2: the tiers.
     .target(name: "MemoryTier", dependencies: ["Blocks", "Eviction", "CPosix"], swiftSettings: house),
     .target(name: "DiskTier", dependencies: ["Blocks", "CRocksDB", "CLZ4", "CPosix"], swiftSettings: house),
     // Floor 3: the one door.
-    .target(name: "Tiering", dependencies: ["Blocks", "MemoryTier", "DiskTier"], swiftSettings: house),
+    .target(
+        name: "Tiering",
+        dependencies: ["Blocks", "Eviction", "MemoryTier", "DiskTier"],
+        swiftSettings: house
+    ),
     // Floor 4: listeners and the composition root; the client; the reference engine.
     .target(
         name: "Node",
         dependencies: [
-            "Blocks", "RESP", "MemoryTier", "DiskTier", "Tiering", "CPosix", nioCore, nioPosix, logging,
+            "Blocks", "RESP", "Eviction", "MemoryTier", "DiskTier", "Tiering", "CPosix", nioCore, nioPosix,
+            logging,
             crypto, cryptoExtras,
         ],
         swiftSettings: house
@@ -54,7 +60,8 @@ let targets: [Target] = [
     .executableTarget(
         name: "larder",
         dependencies: [
-            "Blocks", "RESP", "DiskTier", "Node", "LarderClient", "Engine", "CPosix",
+            "Blocks", "RESP", "Eviction", "TraceReplay", "DiskTier", "Node", "LarderClient", "Engine",
+            "CPosix",
             .product(name: "ArgumentParser", package: "swift-argument-parser"), logging,
             .product(name: "Yams", package: "Yams"),
             .product(name: "Histogram", package: "hdrhistogram-swift"),
@@ -66,12 +73,23 @@ let targets: [Target] = [
     .target(name: "TestSupport", dependencies: ["Blocks"], path: "Tests/TestSupport", swiftSettings: house),
     .testTarget(name: "BlocksTests", dependencies: ["Blocks", "TestSupport"], swiftSettings: house),
     .testTarget(name: "EvictionTests", dependencies: ["Eviction", "TestSupport"], swiftSettings: house),
+    .testTarget(
+        name: "TraceReplayTests",
+        dependencies: ["TraceReplay", "Eviction", "TestSupport"],
+        swiftSettings: house
+    ),
     .testTarget(name: "RESPTests", dependencies: ["RESP", "TestSupport", nioCore], swiftSettings: house),
-    .testTarget(name: "MemoryTierTests", dependencies: ["MemoryTier", "TestSupport"], swiftSettings: house),
+    .testTarget(
+        name: "MemoryTierTests",
+        dependencies: ["MemoryTier", "Eviction", "TestSupport"],
+        swiftSettings: house
+    ),
     .testTarget(name: "DiskTierTests", dependencies: ["DiskTier", "TestSupport"], swiftSettings: house),
     .testTarget(
         name: "TieringTests",
-        dependencies: ["Tiering", "Blocks", "MemoryTier", "DiskTier", "TestSupport"],
+        dependencies: [
+            "Tiering", "Blocks", "Eviction", "MemoryTier", "DiskTier", "TraceReplay", "TestSupport",
+        ],
         swiftSettings: house
     ),
     .testTarget(
@@ -90,7 +108,11 @@ let targets: [Target] = [
         exclude: ["Fixtures"],
         swiftSettings: house
     ),
-    .testTarget(name: "CommandLineTests", dependencies: ["larder", "TestSupport"], swiftSettings: house),
+    .testTarget(
+        name: "CommandLineTests",
+        dependencies: ["larder", "Eviction", "TraceReplay", "TestSupport"],
+        swiftSettings: house
+    ),
 ]
 
 // Fuzzers are built only when asked for, with `swift build --sanitize=fuzzer`: they have no main of their own.
