@@ -27,7 +27,15 @@ extension MemoryTier {
     /// Tells the policy that the blocks were used, in the given order; stale handles are ignored.
     package func touch(_ handles: [BlockHandle]) {
         core.recency.withLock { recency in
-            for handle in handles { recency.touched(handle) }
+            for handle in handles { recency.touched(handle, at: nil) }
+        }
+    }
+
+    /// Tells the policy of the uses that a question about a whole chain is, in the given order; stale handles are
+    /// ignored.
+    package func touch(_ uses: [BlockUse]) {
+        core.recency.withLock { recency in
+            for use in uses { recency.touched(use.handle, at: use.place) }
         }
     }
 

@@ -1,4 +1,5 @@
 internal import Blocks
+package import Eviction
 
 /// What a memory tier is made of; fixed for its life.
 package struct MemoryTierConfiguration: Sendable {
@@ -10,6 +11,8 @@ package struct MemoryTierConfiguration: Sendable {
     package var shardCount: Int
     /// Whether `MemoryTier.prefault` claims the arena's pages ahead of use.
     package var prefaults: Bool
+    /// Which block goes when there is no room.
+    package var policy: EvictionPolicyName
 
     /// Smallest arena, bytes.
     package static let byteCountMin = 16 << 20
@@ -42,10 +45,17 @@ package struct MemoryTierConfiguration: Sendable {
     }
 
     /// Creates a configuration; `MemoryTier.init` checks it.
-    package init(byteCount: Int, blockCountMax: Int, shardCount: Int = 64, prefaults: Bool = true) {
+    package init(
+        byteCount: Int,
+        blockCountMax: Int,
+        shardCount: Int = 64,
+        prefaults: Bool = true,
+        policy: EvictionPolicyName = .forecast
+    ) {
         self.byteCount = byteCount
         self.blockCountMax = blockCountMax
         self.shardCount = shardCount
         self.prefaults = prefaults
+        self.policy = policy
     }
 }

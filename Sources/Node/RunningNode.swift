@@ -155,7 +155,8 @@ final class RunningNode: Sendable {
                         memory: MemoryTierConfiguration(
                             byteCount: configuration.memoryByteCount,
                             blockCountMax: configuration.memoryBlockCountMax,
-                            prefaults: configuration.prefaults
+                            prefaults: configuration.prefaults,
+                            policy: configuration.memoryPolicy
                         ),
                         disk: disk,
                         secret: secretFile?.secret ?? .random(),
