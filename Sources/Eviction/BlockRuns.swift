@@ -37,8 +37,8 @@ struct BlockRuns {
     static let none = UInt32.max
     /// Steps that a returning run takes at most to find its place in its list.
     private static let placingStepCountMax = 8
-    /// Runs of one request that are looked at for its deepest block; requests seldom have more than six.
-    private static let deeperStepCountMax = 16
+    /// Runs of one request that are looked at for its deepest block; most requests have a few.
+    private static let deeperStepCountMax = 64
 
     private var links: [Link] = []
     private var runs: [Run] = []

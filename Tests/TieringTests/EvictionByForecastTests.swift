@@ -10,14 +10,14 @@ import TraceReplay
 @Suite("eviction in a store of chains")
 struct EvictionByForecastTests {
     private static let seed: UInt64 = 23
-    private static let payloadByteCount = 30 << 10
+    private static let payloadByteCount = 10 << 10
 
     @Test(
         "a store that is asked and filled like an engine does reaches the simulator's hit ratio",
         arguments: [EvictionPolicyName.forecast, .lru]
     )
     func hitRatio(policy: EvictionPolicyName) throws {
-        let requests = ConversationWorkload().requests(600, seed: Self.seed)
+        let requests = ConversationWorkload().requests(1_500, seed: Self.seed)
         let store = try Self.store(policy)
         defer { store.close() }
         let space = store.space(tenant: .default, database: 0)
@@ -42,11 +42,13 @@ struct EvictionByForecastTests {
         }
         var trace = Trace()
         for chain in requests { trace.append(chain.lazy.map { UInt64($0) }) }
-        let simulated = policy.replay(trace, capacity: heldCount, order: .headFirst)
-        #expect(
-            abs(result.hitRatio - simulated.hitRatio) < 0.03,
-            "\(policy): store \(result.hitRatio), simulator \(simulated.hitRatio), \(heldCount) blocks"
-        )
+        let simulated = policy.replay(trace, capacity: heldCount, order: .headFirst).hitRatio
+        let figures = "\(policy): store \(result.hitRatio), simulator \(simulated), \(heldCount) blocks"
+        #expect(abs(result.hitRatio - simulated) < 0.02, "\(figures), seed \(Self.seed)")
+        guard policy == .forecast else { return }
+        // What the policy makes of the places shows only if they reach it.
+        let blind = policy.replay(trace, capacity: heldCount, order: .headFirst, knowsChains: false).hitRatio
+        #expect(result.hitRatio > (simulated + blind) / 2, "\(figures), without places \(blind)")
     }
 
     @Test("a put takes the place that the question about its chain left, once")
@@ -86,7 +88,7 @@ struct EvictionByForecastTests {
     private static func store(_ policy: EvictionPolicyName) throws -> BlockStore {
         try BlockStore(
             memory: MemoryTierConfiguration(
-                byteCount: 48 << 20,
+                byteCount: 16 << 20,
                 blockCountMax: 65_536,
                 prefaults: false,
                 policy: policy
