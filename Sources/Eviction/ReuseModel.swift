@@ -34,8 +34,9 @@ struct ReuseModel {
     private var levelExpected: [Double]
     private var levelWaiting: [Double]
     private var ratios: [Double]
-    /// By class and bucket: uses expected up to there, and the worth of a block.
+    /// By class and bucket: uses expected up to there.
     private var expected: [Double]
+    /// By list and bucket: the worth of a block.
     private var worths: [Double]
 
     /// A model that has seen nothing.
@@ -48,7 +49,7 @@ struct ReuseModel {
         ended = cells
         waiting = cells
         expected = cells
-        worths = cells
+        worths = [Double](repeating: 0, count: Self.listCount * Self.buckets)
         levelUses = levels
         levelExpected = levels
         levelWaiting = levels
@@ -69,8 +70,7 @@ struct ReuseModel {
 
     /// Uses per tick that keeping a block of this list promises, at an age in ticks.
     func worth(ofList list: Int, age: UInt32) -> Double {
-        let (useClass, step) = list.quotientAndRemainder(dividingBy: Self.ratioSteps.count)
-        return worths[useClass * Self.buckets + AgeScale.bucket(of: age)] * Self.ratioSteps[step]
+        worths[list * Self.buckets + AgeScale.bucket(of: age)]
     }
 
     // MARK: Learning
@@ -81,12 +81,9 @@ struct ReuseModel {
         let ratio = ratio(of: kind)
         ended[cell] += ratio
         if isUse { uses[cell] += 1 }
-        let share = expected[cell] * ratio
-        for index in 0..<UseKind.factorCount {
-            let level = kind.level(index)
-            if isUse { levelUses[level] += 1 }
-            levelExpected[level] += share / ratios[level]
-        }
+        Self.expect(expected[cell], after: kind, ratios: ratios, in: &levelExpected)
+        guard isUse else { return }
+        for factor in 0..<UseKind.factorCount { levelUses[kind.level(factor)] += 1 }
     }
 
     /// A sampled block still waits for its next use; to be told of each once between two lessons.
@@ -94,11 +91,7 @@ struct ReuseModel {
         let cell = kind.useClass * Self.buckets + AgeScale.bucket(of: age)
         let ratio = ratio(of: kind)
         waiting[cell] += ratio
-        let share = expected[cell] * ratio
-        for index in 0..<UseKind.factorCount {
-            let level = kind.level(index)
-            levelWaiting[level] += share / ratios[level]
-        }
+        Self.expect(expected[cell], after: kind, ratios: ratios, in: &levelWaiting)
     }
 
     /// Draws the conclusions; some ten thousand operations on numbers.
@@ -115,6 +108,19 @@ struct ReuseModel {
             levelExpected[level] *= Self.memory
             levelWaiting[level] = 0
         }
+    }
+
+    /// Adds uses expected to each level's sum, multiplied by the ratios of the other levels.
+    private static func expect(
+        _ uses: Double,
+        after kind: UseKind,
+        ratios: [Double],
+        in sums: inout [Double]
+    ) {
+        let (pause, length, ending) = (kind.level(0), kind.level(1), kind.level(2))
+        sums[pause] += uses * ratios[length] * ratios[ending]
+        sums[length] += uses * ratios[pause] * ratios[ending]
+        sums[ending] += uses * ratios[pause] * ratios[length]
     }
 
     private func ratio(of kind: UseKind) -> Double {
@@ -150,7 +156,13 @@ struct ReuseModel {
             expected[first + bucket] = total + rates[bucket] * width / 2
             total += rates[bucket] * width
         }
-        for bucket in 0..<Self.buckets { worths[first + bucket] = Self.worth(from: bucket, rates: rates) }
+        for bucket in 0..<Self.buckets {
+            let worth = Self.worth(from: bucket, rates: rates)
+            for (step, ratio) in Self.ratioSteps.enumerated() {
+                let list = useClass * Self.ratioSteps.count + step
+                worths[list * Self.buckets + bucket] = worth * ratio
+            }
+        }
     }
 
     /// The best rate of uses per tick of waiting, over all stretches that begin with `first`.

@@ -16,7 +16,7 @@ struct ReuseSampler {
     /// Entries looked at on each use, so that all are seen between two lessons at a small price.
     private static let stepCount = 2
     /// Uses from one lesson to the next, at least.
-    private static let lessonTickCountMin: UInt32 = 1_024
+    private static let lessonTickCountMin: UInt32 = 2_048
 
     private var entries: [Entry]
     private var setCount: UInt64
