@@ -34,7 +34,8 @@ let targets: [Target] = [
     .target(name: "CKVCodec"),
     .target(name: "Blocks", dependencies: ["CXXHash", crypto], swiftSettings: house),
     // Floor 1: pure.
-    .target(name: "Eviction", dependencies: ["Blocks"], swiftSettings: house),
+    .target(name: "Eviction", swiftSettings: house),
+    .target(name: "TraceReplay", dependencies: ["Eviction"], swiftSettings: house),
     .target(name: "RESP", dependencies: ["Blocks", nioCore], swiftSettings: house),
     .target(name: "PayloadCoding", dependencies: ["Blocks", "CKVCodec"], swiftSettings: house),
     // Floor 2: the tiers.
@@ -45,12 +46,17 @@ let targets: [Target] = [
         swiftSettings: house
     ),
     // Floor 3: the one door.
-    .target(name: "Tiering", dependencies: ["Blocks", "MemoryTier", "DiskTier"], swiftSettings: house),
+    .target(
+        name: "Tiering",
+        dependencies: ["Blocks", "Eviction", "MemoryTier", "DiskTier"],
+        swiftSettings: house
+    ),
     // Floor 4: listeners and the composition root; the client; the reference engine.
     .target(
         name: "Node",
         dependencies: [
-            "Blocks", "RESP", "MemoryTier", "DiskTier", "Tiering", "CPosix", nioCore, nioPosix, logging,
+            "Blocks", "RESP", "Eviction", "MemoryTier", "DiskTier", "Tiering", "CPosix", nioCore, nioPosix,
+            logging,
             crypto, cryptoExtras,
         ],
         swiftSettings: house
@@ -65,7 +71,8 @@ let targets: [Target] = [
     .executableTarget(
         name: "larder",
         dependencies: [
-            "Blocks", "RESP", "PayloadCoding", "DiskTier", "Node", "LarderClient", "Engine", "CPosix",
+            "Blocks", "RESP", "Eviction", "TraceReplay", "PayloadCoding", "DiskTier", "Node", "LarderClient",
+            "Engine", "CPosix",
             .product(name: "ArgumentParser", package: "swift-argument-parser"), logging,
             .product(name: "Yams", package: "Yams"),
             .product(name: "Histogram", package: "hdrhistogram-swift"),
@@ -82,13 +89,22 @@ let targets: [Target] = [
     ),
     .testTarget(name: "BlocksTests", dependencies: ["Blocks", "TestSupport"], swiftSettings: house),
     .testTarget(name: "EvictionTests", dependencies: ["Eviction", "TestSupport"], swiftSettings: house),
+    .testTarget(
+        name: "TraceReplayTests",
+        dependencies: ["TraceReplay", "Eviction", "TestSupport"],
+        swiftSettings: house
+    ),
     .testTarget(name: "RESPTests", dependencies: ["RESP", "TestSupport", nioCore], swiftSettings: house),
     .testTarget(
         name: "PayloadCodingTests",
         dependencies: ["PayloadCoding", "Blocks", "TestSupport"],
         swiftSettings: house
     ),
-    .testTarget(name: "MemoryTierTests", dependencies: ["MemoryTier", "TestSupport"], swiftSettings: house),
+    .testTarget(
+        name: "MemoryTierTests",
+        dependencies: ["MemoryTier", "Eviction", "TestSupport"],
+        swiftSettings: house
+    ),
     .testTarget(
         name: "DiskTierTests",
         dependencies: ["DiskTier", "PayloadCoding", "TestSupport"],
@@ -96,7 +112,9 @@ let targets: [Target] = [
     ),
     .testTarget(
         name: "TieringTests",
-        dependencies: ["Tiering", "Blocks", "MemoryTier", "DiskTier", "TestSupport"],
+        dependencies: [
+            "Tiering", "Blocks", "Eviction", "MemoryTier", "DiskTier", "TraceReplay", "TestSupport",
+        ],
         swiftSettings: house
     ),
     .testTarget(
@@ -119,7 +137,7 @@ let targets: [Target] = [
     ),
     .testTarget(
         name: "CommandLineTests",
-        dependencies: ["larder", "PayloadCoding", "TestSupport"],
+        dependencies: ["larder", "Eviction", "TraceReplay", "PayloadCoding", "TestSupport"],
         swiftSettings: house
     ),
 ]

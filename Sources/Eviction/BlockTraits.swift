@@ -4,10 +4,13 @@ package struct BlockTraits: Hashable, Sendable {
     package let identityBits: UInt64
     /// Bytes that the block takes, header and padding included.
     package let byteCount: Int
+    /// The block's place in the request that brings it; `nil` for plain puts.
+    package let place: ChainPlace?
 
     /// Creates traits.
-    package init(identityBits: UInt64, byteCount: Int) {
+    package init(identityBits: UInt64, byteCount: Int, place: ChainPlace? = nil) {
         self.identityBits = identityBits
         self.byteCount = byteCount
+        self.place = place
     }
 }

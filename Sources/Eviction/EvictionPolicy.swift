@@ -16,7 +16,9 @@ package protocol EvictionPolicy: Sendable {
 
     /// The block in `slot` was used. The blocks of one prefix are touched from tail to head, so that children go
     /// before their parents.
-    mutating func touched(_ slot: UInt32)
+    ///
+    /// - Parameter place: where the block stood in the request; `nil` for a use without a question before it.
+    mutating func touched(_ slot: UInt32, at place: ChainPlace?)
 
     /// The block left `slot`: evicted as proposed, or removed by someone's wish.
     mutating func removed(_ slot: UInt32, isEviction: Bool)
@@ -29,4 +31,9 @@ package protocol EvictionPolicy: Sendable {
 
     /// The block may go again, at its old place in the order as well as the policy can tell.
     mutating func returned(_ slot: UInt32)
+}
+
+extension EvictionPolicy {
+    /// The block in `slot` was used, and nothing is known of its chain.
+    package mutating func touched(_ slot: UInt32) { touched(slot, at: nil) }
 }

@@ -33,7 +33,7 @@ package struct LRUPolicy: EvictionPolicy {
     }
 
     /// Makes the block the newest; one that is withheld comes back as the newest.
-    package mutating func touched(_ slot: UInt32) {
+    package mutating func touched(_ slot: UInt32, at place: ChainPlace?) {
         let position = position(of: slot)
         guard position < links.count else { return }
         if isListed(position) {

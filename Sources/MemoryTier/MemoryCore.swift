@@ -23,7 +23,12 @@ final class MemoryCore: Sendable {
     ) throws(CacheError) {
         arena = try Arena(byteCount: configuration.byteCount, sharesWrites: configuration.sharesWrites)
         space = Mutex(Space(byteCount: configuration.byteCount, blockCountMax: configuration.blockCountMax))
-        recency = Mutex(Recency(slotCount: configuration.blockCountMax + configuration.blockCountMax / 8))
+        recency = Mutex(
+            Recency(
+                configuration.policy,
+                slotCount: configuration.blockCountMax + configuration.blockCountMax / 8
+            )
+        )
         self.clock = clock
         self.onRemoval = onRemoval
     }

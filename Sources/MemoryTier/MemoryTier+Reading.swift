@@ -27,9 +27,24 @@ extension MemoryTier {
     /// Tells the policy that the blocks were used, in the given order; stale handles are ignored.
     package func touch(_ handles: [BlockHandle]) {
         core.recency.withLock { recency in
-            for handle in handles { recency.touched(handle) }
+            for handle in handles { recency.touched(handle, at: nil) }
         }
     }
+
+    /// Tells the policy of the uses that a question about a whole chain is, in the given order; stale handles are
+    /// ignored.
+    package func touch(_ uses: [BlockUse]) {
+        for start in stride(from: 0, to: uses.count, by: Self.touchStepCount) {
+            core.recency.withLock { recency in
+                for use in uses[start..<min(start + Self.touchStepCount, uses.count)] {
+                    recency.touched(use.handle, at: use.place)
+                }
+            }
+        }
+    }
+
+    /// Uses told of in one hold of the policy's lock: some ten microseconds.
+    private static let touchStepCount = 256
 
     /// Counts a hold on the block, as a lease without an object; `nil` when absent or expired.
     ///

@@ -1,4 +1,5 @@
 package import Blocks
+package import Eviction
 internal import Synchronization
 
 extension MemoryTier {
@@ -57,13 +58,15 @@ extension MemoryTier {
     ///   - replaces: Whether the block takes the place of another under its key. Where not, the same bytes are
     ///     `.exists` and others `.conflict`.
     ///   - isDirty: Whether no other tier holds the block, so that it must not be evicted yet.
+    ///   - place: Where the block stands in the request that brings it, if that is known.
     /// - Returns: What became of it.
     package func commit(
         _ reservation: Reservation,
         attributes: BlockAttributes,
         payloadChecksum: UInt64,
         replaces: Bool,
-        isDirty: Bool
+        isDirty: Bool,
+        place: ChainPlace? = nil
     ) -> CommitOutcome {
         precondition(reservation.core === core, "a reservation is committed where it was made")
         reservation.spend()
@@ -79,7 +82,8 @@ extension MemoryTier {
             header,
             extent: reservation.extent,
             replaces: replaces,
-            isDirty: isDirty
+            isDirty: isDirty,
+            place: place
         )
         if let departure = commit.departure { core.finish(departure) }
         switch commit.outcome {

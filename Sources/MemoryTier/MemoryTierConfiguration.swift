@@ -1,4 +1,5 @@
 internal import Blocks
+package import Eviction
 
 /// What a memory tier is made of; fixed for its life.
 package struct MemoryTierConfiguration: Sendable {
@@ -12,6 +13,8 @@ package struct MemoryTierConfiguration: Sendable {
     package var prefaults: Bool
     /// Whether other processes that are given the arena may write to it.
     package var sharesWrites = false
+    /// Which block goes when there is no room.
+    package var policy: EvictionPolicyName
 
     /// Smallest arena, bytes.
     package static let byteCountMin = 16 << 20
@@ -44,10 +47,17 @@ package struct MemoryTierConfiguration: Sendable {
     }
 
     /// Creates a configuration; `MemoryTier.init` checks it.
-    package init(byteCount: Int, blockCountMax: Int, shardCount: Int = 64, prefaults: Bool = true) {
+    package init(
+        byteCount: Int,
+        blockCountMax: Int,
+        shardCount: Int = 64,
+        prefaults: Bool = true,
+        policy: EvictionPolicyName = .forecast
+    ) {
         self.byteCount = byteCount
         self.blockCountMax = blockCountMax
         self.shardCount = shardCount
         self.prefaults = prefaults
+        self.policy = policy
     }
 }

@@ -3,12 +3,13 @@ internal import Eviction
 
 /// The eviction policy, and whose block it means by each slot.
 struct Recency {
-    private var policy: LRUPolicy
+    /// Held by its protocol: one call through a table and one look whether it is shared, a few nanoseconds.
+    private var policy: any EvictionPolicy
     /// The generation that the policy knows in each slot; 0 is none.
     private var generations: [UInt32] = []
 
-    init(slotCount: Int) {
-        policy = LRUPolicy(slotCount: slotCount)
+    init(_ name: EvictionPolicyName, slotCount: Int) {
+        policy = name.makePolicy(slotCount: slotCount)
         generations.reserveCapacity(slotCount)
     }
 
@@ -24,11 +25,11 @@ struct Recency {
     }
 
     /// Stale handles are ignored.
-    mutating func touched(_ handle: BlockHandle) {
+    mutating func touched(_ handle: BlockHandle, at place: ChainPlace?) {
         guard Int(handle.slot) < generations.count, generations[Int(handle.slot)] == handle.generation else {
             return
         }
-        policy.touched(handle.slot)
+        policy.touched(handle.slot, at: place)
     }
 
     mutating func withheld(_ slot: UInt32) { policy.withheld(slot) }

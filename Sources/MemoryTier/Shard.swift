@@ -83,7 +83,13 @@ final class Shard: Sendable {
     }
 
     /// Makes the block in `extent` visible, whose header is already encoded there.
-    func commit(_ header: BlockHeader, extent: Extent, replaces: Bool, isDirty: Bool) -> Commit {
+    func commit(
+        _ header: BlockHeader,
+        extent: Extent,
+        replaces: Bool,
+        isDirty: Bool,
+        place: ChainPlace?
+    ) -> Commit {
         let now = core.now
         return state.withLock { state in
             var departure: Departure?
@@ -100,7 +106,11 @@ final class Shard: Sendable {
             let entry = state.takeVacant()
             state.link(entry, header: header, extent: extent, isDirty: isDirty, now: now)
             let handle = handle(of: entry, in: state)
-            let traits = BlockTraits(identityBits: header.identity.bits, byteCount: extent.byteCount)
+            let traits = BlockTraits(
+                identityBits: header.identity.bits,
+                byteCount: extent.byteCount,
+                place: place
+            )
             core.space.withLock { $0.settle(extent, in: handle.slot) }
             core.recency.withLock { $0.inserted(handle, traits) }
             return Commit(outcome: .stored(handle), departure: departure)

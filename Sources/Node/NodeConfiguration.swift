@@ -1,3 +1,5 @@
+package import Eviction
+
 /// Everything a node is told at its start.
 package struct NodeConfiguration: Sendable {
     /// Address or name that the RESP listener binds; anything but loopback needs `users`.
@@ -12,6 +14,8 @@ package struct NodeConfiguration: Sendable {
     package var dataDirectory: String?
     /// Bytes of the memory tier's arena.
     package var memoryByteCount = 2 << 30
+    /// Which block leaves memory when there is no room.
+    package var memoryPolicy = EvictionPolicyName.forecast
     /// Most blocks in memory; the index takes about 160 bytes for each.
     package var memoryBlockCountMax = 500_000
     /// Most blocks on disk; the index takes about 110 bytes for each.

@@ -153,7 +153,8 @@ final class RunningNode: Sendable {
                 var memory = MemoryTierConfiguration(
                     byteCount: configuration.memoryByteCount,
                     blockCountMax: configuration.memoryBlockCountMax,
-                    prefaults: configuration.prefaults
+                    prefaults: configuration.prefaults,
+                    policy: configuration.memoryPolicy
                 )
                 memory.sharesWrites = configuration.sharesWrites
                 return .success(

@@ -1,5 +1,6 @@
 package import Blocks
 internal import DiskTier
+internal import Eviction
 internal import MemoryTier
 
 extension BlockStore {
@@ -22,7 +23,8 @@ extension BlockStore {
         counters.matchQueries.add()
         counters.matchQueriedBlocks.add(keys.count)
         let leaseNanoseconds = lease?.nanoseconds ?? 0
-        var walk = MatchWalk(leases: leaseNanoseconds > 0, budget: leaseBudget())
+        let request = chains.nextRequest(blockCount: keys.count)
+        var walk = MatchWalk(leases: leaseNanoseconds > 0, budget: leaseBudget(), request: request)
         walk.tiers.reserveCapacity(keys.count)
         for index in 0..<keys.count {
             let identity = space.identity(of: keys[index])
@@ -32,6 +34,7 @@ extension BlockStore {
         if walk.isShortened { counters.leasesRefused.add() }
         walk.touched.reverse()
         memory.touch(walk.touched)
+        rememberPlaces(space, keys: keys, walk)
         var leaseID: UInt64?
         if walk.leases, !walk.tiers.isEmpty {
             leaseID = leases.add(
@@ -74,7 +77,7 @@ extension BlockStore {
         else {
             return memory.summary(identity) != nil || disk?.summary(identity) != nil
         }
-        var walk = MatchWalk(leases: true, budget: leaseBudget())
+        var walk = MatchWalk(leases: true, budget: leaseBudget(), request: nil)
         guard step(&walk, identity) else {
             return memory.summary(identity) != nil || disk?.summary(identity) != nil
         }
@@ -92,6 +95,17 @@ extension BlockStore {
             return memory.handle(identity) == nil && disk?.summary(identity) != nil ? .disk : .memory
         }
         return startPromotions(space, keys: keys, tiers: tiers)
+    }
+
+    /// What is not in memory may be put, or brought from disk, in a moment: the policy is to know its place then.
+    private func rememberPlaces(_ space: KeySpace, keys: KeyBatch, _ walk: MatchWalk) {
+        guard let request = walk.request else { return }
+        var places: [(identity: BlockIdentity, place: ChainPlace)] = []
+        for index in 0..<min(keys.count, ChainPlaces.requestBlockCountMax)
+        where index >= walk.tiers.count || walk.tiers[index] != .memory {
+            places.append((space.identity(of: keys[index]), request.place(at: index)))
+        }
+        chains.remember(places)
     }
 
     func leaseBudget() -> (memoryByteCount: Int, diskByteCount: Int) {
@@ -114,7 +128,7 @@ extension BlockStore {
             }
             walk.holdings.memoryHandles.append(handle)
             walk.holdings.memoryByteCount += byteCount
-            walk.touched.append(handle)
+            walk.use(handle)
             walk.tiers.append(.memory)
             walk.tokenCount += Int(tokenCount)
             return true
@@ -134,7 +148,7 @@ extension BlockStore {
 
     private func look(_ walk: inout MatchWalk, _ identity: BlockIdentity) -> Bool {
         if let summary = memory.summary(identity), let handle = memory.handle(identity) {
-            walk.touched.append(handle)
+            walk.use(handle)
             walk.tiers.append(.memory)
             walk.tokenCount += Int(summary.attributes.tokenCount)
         } else if let summary = disk?.summary(identity) {
@@ -180,10 +194,16 @@ extension BlockStore {
 private struct MatchWalk {
     let leases: Bool
     let budget: (memoryByteCount: Int, diskByteCount: Int)
+    let request: ChainRequest?
     var tiers: [Tier] = []
-    var touched: [BlockHandle] = []
+    var touched: [BlockUse] = []
     var holdings = LeaseTable.Holdings()
     var tokenCount = 0
     var last: BlockIdentity?
     var isShortened = false
+
+    /// Notes that the next block of the chain is in memory.
+    mutating func use(_ handle: BlockHandle) {
+        touched.append(BlockUse(handle, at: request?.place(at: tiers.count)))
+    }
 }

@@ -84,7 +84,8 @@ extension BlockStore {
             attributes: attributes(identity, in: space, options),
             payloadChecksum: checksum,
             replaces: options.replaces,
-            isDirty: goesToDisk
+            isDirty: goesToDisk,
+            place: chains.take(identity)
         )
         switch outcome {
         case .stored(let handle):

@@ -22,6 +22,7 @@ package final class BlockStore: Sendable {
     let leases: LeaseTable
     let departures: DepartureLog
     let hotPrefixes: HotPrefixes
+    let chains = ChainPlaces()
     let spaceWaiters = SpaceWaiters()
     let loader: DiskLoader?
     let writeBehind: WriteBehind?
@@ -79,6 +80,7 @@ package final class BlockStore: Sendable {
                 memory: memory,
                 disk: disk,
                 counters: counters,
+                chains: chains,
                 pinnedByteCountMax: Int(Double(memory.arena.byteCount) * configuration.pinnedShareMax),
                 configuration: configuration
             )

@@ -31,6 +31,7 @@ final class DiskLoader: Sendable {
     private let memory: MemoryTier
     private let disk: DiskTier
     private let counters: StoreCounters
+    private let chains: ChainPlaces
     private let pinnedByteCountMax: Int
     private let queueCountMax: Int
     private let state = Mutex(State())
@@ -43,12 +44,14 @@ final class DiskLoader: Sendable {
         memory: MemoryTier,
         disk: DiskTier,
         counters: StoreCounters,
+        chains: ChainPlaces,
         pinnedByteCountMax: Int,
         configuration: StoreConfiguration
     ) {
         self.memory = memory
         self.disk = disk
         self.counters = counters
+        self.chains = chains
         self.pinnedByteCountMax = pinnedByteCountMax
         queueCountMax = configuration.loadQueueCountMax
         readerCount = max(1, configuration.readerCount)
@@ -178,7 +181,8 @@ final class DiskLoader: Sendable {
                 attributes: attributes,
                 payloadChecksum: header.payloadChecksum,
                 replaces: false,
-                isDirty: false
+                isDirty: false,
+                place: chains.take(request.identity)
             ) {
             case .stored(let handle), .exists(let handle): return handle
             case .conflict: return memory.handle(request.identity)

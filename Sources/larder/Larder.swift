@@ -27,6 +27,7 @@ struct Larder: AsyncParsableCommand {
             MatchCommand.self, GetCommand.self, PutCommand.self, DeleteCommand.self, PinCommand.self,
             UnpinCommand.self, ExplainCommand.self, DescribeCommand.self,
             WarmCommand.self, StatsCommand.self, DoctorCommand.self, BenchCommand.self,
+            TraceCommand.self,
             UserCommand.self, CompletionsCommand.self, VersionCommand.self,
         ]
     )

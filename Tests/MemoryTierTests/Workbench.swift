@@ -1,4 +1,5 @@
 import Blocks
+import Eviction
 import MemoryTier
 import Synchronization
 import TestSupport
@@ -19,14 +20,21 @@ final class Workbench: Sendable {
         let removals = Mutex<[Removal]>([])
     }
 
-    init(byteCount: Int = 16 << 20, blockCountMax: Int = 4_096, shardCount: Int = 4) throws(CacheError) {
+    /// The default policy is the one whose order is plain to see.
+    init(
+        byteCount: Int = 16 << 20,
+        blockCountMax: Int = 4_096,
+        shardCount: Int = 4,
+        policy: EvictionPolicyName = .lru
+    ) throws(CacheError) {
         let log = RemovalLog()
         removalLog = log
         tier = try MemoryTier(
             MemoryTierConfiguration(
                 byteCount: byteCount,
                 blockCountMax: blockCountMax,
-                shardCount: shardCount
+                shardCount: shardCount,
+                policy: policy
             ),
             clock: clock
         ) { identity, summary, reason in

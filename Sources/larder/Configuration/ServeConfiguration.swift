@@ -1,4 +1,5 @@
 internal import Blocks
+internal import Eviction
 internal import Logging
 internal import Node
 
@@ -21,6 +22,7 @@ struct ServeConfiguration {
         node.lmPort = try settings.optionalCount(.lmPort, in: 0...65_535)
         node.dataDirectory = settings.optionalText(.dataDir)
         node.memoryByteCount = try settings.byteCount(.memory)
+        node.memoryPolicy = try settings.choice(.memoryPolicy, of: EvictionPolicyName.self)
         node.diskByteCount = try settings.byteCount(.disk)
         node.threadCount = try settings.count(.threads, in: 0...1_024)
         node.prefaults = try settings.isOn(.prefault)

@@ -1,3 +1,5 @@
+internal import Eviction
+
 /// One setting of `larder serve`.
 ///
 /// Its name is the same everywhere: `memory` in the YAML file, `--memory` on the command line, `LARDER_MEMORY` in
@@ -9,6 +11,7 @@ enum ServeSetting: String, CaseIterable, Sendable {
     case lmPort = "lm-port"
     case dataDir = "data-dir"
     case memory
+    case memoryPolicy = "memory-policy"
     case disk
     case users
     case threads
@@ -35,6 +38,7 @@ enum ServeSetting: String, CaseIterable, Sendable {
         case .port: "7379"
         case .unix, .lmPort, .dataDir, .users: nil
         case .memory: "2GiB"
+        case .memoryPolicy: "forecast"
         case .disk: "10GiB"
         case .sharedWrites: "false"
         case .prefault: "true"
@@ -61,6 +65,8 @@ enum ServeSetting: String, CaseIterable, Sendable {
         case .dataDir:
             "Directory for the disk tier and the node's secret; without one blocks live in RAM only."
         case .memory: "RAM for blocks, at least 16MiB; the process stays within 256MiB above it."
+        case .memoryPolicy:
+            "Which block leaves a full RAM: \(EvictionPolicyName.list). See 'larder trace simulate'."
         case .disk: "Disk space for blocks; 0 turns the disk tier off."
         case .users: "File of users and passwords, made by 'larder user add'."
         case .threads: "Event-loop threads; 0 is one per core."
@@ -87,6 +93,7 @@ enum ServeSetting: String, CaseIterable, Sendable {
         case .dataDir: "directory"
         case .users: "file"
         case .memory, .disk: "bytes"
+        case .memoryPolicy: "name"
         case .prefault, .sharedWrites: "true|false"
         case .threads, .connections: "count"
         case .putWait, .handshakeTimeout, .idleTimeout, .existsLease, .drainTimeout: "time"

@@ -9,6 +9,7 @@ struct SettingOptions: ParsableArguments {
     @Option(help: .of(.lmPort)) var lmPort: String?
     @Option(help: .of(.dataDir)) var dataDir: String?
     @Option(help: .of(.memory)) var memory: String?
+    @Option(help: .of(.memoryPolicy)) var memoryPolicy: String?
     @Option(help: .of(.disk)) var disk: String?
     @Option(help: .of(.users)) var users: String?
     @Option(help: .of(.threads)) var threads: String?
@@ -30,7 +31,7 @@ struct SettingOptions: ParsableArguments {
     var flags: [ServeSetting: String] {
         let given: [ServeSetting: String?] = [
             .host: host, .port: port, .unix: unix, .lmPort: lmPort, .dataDir: dataDir, .memory: memory,
-            .disk: disk,
+            .memoryPolicy: memoryPolicy, .disk: disk,
             .users: users, .threads: threads, .connections: connections, .putWait: putWait,
             .handshakeTimeout: handshakeTimeout, .idleTimeout: idleTimeout,
             .existsLease: existsLease, .sharedWrites: sharedWrites, .prefault: prefault,
