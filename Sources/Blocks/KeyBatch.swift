@@ -21,6 +21,12 @@ public struct KeyBatch: Sendable, Hashable {
         }
     }
 
+    /// An empty batch with room for keys.
+    public init(keyCapacity: Int, byteCapacity: Int) {
+        storage.reserveCapacity(byteCapacity)
+        ends.reserveCapacity(keyCapacity)
+    }
+
     /// Number of keys.
     public var count: Int { ends.count }
 

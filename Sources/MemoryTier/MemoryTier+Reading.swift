@@ -19,6 +19,11 @@ extension MemoryTier {
         shard(of: identity).summary(identity)
     }
 
+    /// The block's current residency and its tokens; `nil` when absent or expired.
+    package func look(_ identity: BlockIdentity) -> (handle: BlockHandle, tokenCount: UInt32)? {
+        shard(of: identity).look(identity)
+    }
+
     /// The block's current residency; `nil` when absent or expired.
     package func handle(_ identity: BlockIdentity) -> BlockHandle? {
         shard(of: identity).handle(identity)

@@ -68,6 +68,15 @@ final class Shard: Sendable {
         state.withLock { state in readable(identity, in: state).map { state.entries[$0].summary } }
     }
 
+    /// The handle of the visible, unexpired block of this identity, and its tokens.
+    func look(_ identity: BlockIdentity) -> (handle: BlockHandle, tokenCount: UInt32)? {
+        state.withLock { state in
+            readable(identity, in: state).map { entry in
+                (handle(of: entry, in: state), state.entries[entry].attributes.tokenCount)
+            }
+        }
+    }
+
     /// The handle of the visible, unexpired block of this identity.
     func handle(_ identity: BlockIdentity) -> BlockHandle? {
         state.withLock { state in readable(identity, in: state).map { handle(of: $0, in: state) } }

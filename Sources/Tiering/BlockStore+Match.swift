@@ -26,6 +26,7 @@ extension BlockStore {
         let request = chains.nextRequest(blockCount: keys.count)
         var walk = MatchWalk(leases: leaseNanoseconds > 0, budget: leaseBudget(), request: request)
         walk.tiers.reserveCapacity(keys.count)
+        walk.touched.reserveCapacity(keys.count)
         for index in 0..<keys.count {
             let identity = space.identity(of: keys[index])
             guard step(&walk, identity) else { break }
@@ -147,10 +148,10 @@ extension BlockStore {
     }
 
     private func look(_ walk: inout MatchWalk, _ identity: BlockIdentity) -> Bool {
-        if let summary = memory.summary(identity), let handle = memory.handle(identity) {
+        if let (handle, tokenCount) = memory.look(identity) {
             walk.use(handle)
             walk.tiers.append(.memory)
-            walk.tokenCount += Int(summary.attributes.tokenCount)
+            walk.tokenCount += Int(tokenCount)
         } else if let summary = disk?.summary(identity) {
             walk.tiers.append(.disk)
             walk.tokenCount += Int(summary.attributes.tokenCount)

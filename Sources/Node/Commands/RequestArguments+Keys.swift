@@ -14,9 +14,13 @@ extension RequestArguments {
         payloadByteCount(at: index) == nil && (1...Limits.keyByteCountMax).contains(self[index].count)
     }
 
+    /// Bytes of a key to make room for: a hash and a few letters.
+    private static let usualKeyByteCount = 48
+
     /// The arguments of `indices` as one batch of keys; those that can be no key are left out.
     func keys(at indices: some Sequence<Int>) -> KeyBatch {
-        var batch = KeyBatch()
+        let keyCount = indices.underestimatedCount
+        var batch = KeyBatch(keyCapacity: keyCount, byteCapacity: keyCount * Self.usualKeyByteCount)
         for index in indices where isKey(at: index) { batch.append(key(at: index)) }
         return batch
     }

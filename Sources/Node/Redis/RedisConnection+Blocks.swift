@@ -41,10 +41,11 @@ extension RedisConnection {
         reply.integer(match.tiers.count)
         if let id = match.leaseID { reply.integer(Int(clamping: id)) } else { reply.null() }
         reply.array(match.tiers.count)
-        for tier in match.tiers {
-            switch tier {
-            case .memory: reply.simple("memory")
-            case .disk: reply.simple("disk")
+        let tiers = match.tiers
+        reply.simples(count: tiers.count) { index in
+            switch tiers[index] {
+            case .memory: "memory"
+            case .disk: "disk"
             }
         }
     }
