@@ -81,9 +81,10 @@ let targets: [Target] = [
         swiftSettings: house
     ),
     // The test floor.
+    .target(name: "CDiskFaults", path: "Tests/DiskFaults"),
     .target(
         name: "TestSupport",
-        dependencies: ["Blocks"] + sanitizers.map { .target(name: $0.name) },
+        dependencies: ["Blocks", "CDiskFaults"] + sanitizers.map { .target(name: $0.name) },
         path: "Tests/TestSupport",
         swiftSettings: house
     ),

@@ -92,6 +92,13 @@ struct DataDirectory {
         return true
     }
 
+    /// Writes, syncs and removes a file of a megabyte: whether the disk takes anything again.
+    func probeWriting() throws(CacheError) {
+        let probe = blocksPath + "/probe.tmp"
+        defer { unsafe unlink(probe) }
+        try Self.write(String(repeating: "larder.\n", count: 128 << 10), to: probe)
+    }
+
     private var formatPath: String { blocksPath + "/FORMAT" }
 
     // MARK: Files

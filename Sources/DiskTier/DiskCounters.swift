@@ -5,6 +5,7 @@ final class DiskCounters: Sendable {
     let segmentsDropped = Atomic<Int>(0)
     let unitsWritten = Atomic<Int>(0)
     let unitsFailed = Atomic<Int>(0)
+    let reopenings = Atomic<Int>(0)
     let blocksWritten = Atomic<Int>(0)
     let payloadByteCountWritten = Atomic<Int>(0)
     let storedByteCountWritten = Atomic<Int>(0)

@@ -24,6 +24,8 @@ package struct DiskStatistics: Sendable, Hashable {
     package var unitsWritten = 0
     /// Units that failed or were cancelled since the start.
     package var unitsFailed = 0
+    /// How often the database was opened anew since the start, because the disk had refused a change of it.
+    package var reopenings = 0
     /// Blocks written since the start, without carried ones.
     package var blocksWritten = 0
     /// Payload bytes of those blocks.

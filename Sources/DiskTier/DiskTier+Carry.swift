@@ -94,11 +94,11 @@ extension DiskTier {
         var failure: CacheError?
         var pieceNumber = 0
         var checksum = PayloadChecksumStream()
-        let outcome = try withDatabase { database in
+        let outcome = try withFamily(of: segment) { database, family in
             unsafe StoredBlock.forEachPiece(
                 of: entry,
                 key: nil,
-                from: segment.family,
+                from: family,
                 in: database
             ) { found, key in
                 header = found

@@ -13,18 +13,30 @@ extension DiskTier {
         key: RawSpan,
         into destination: UnsafeMutableRawBufferPointer
     ) throws(CacheError) -> BlockHeader? {
-        guard let entry = liveEntry(identity), Int(entry.payloadByteCount) == destination.count else {
-            return nil
+        var entry: IndexEntry?
+        while let found = liveEntry(identity), Int(found.payloadByteCount) == destination.count {
+            if let header = try unsafe read(found, key: key, into: destination) { return header }
+            // Written again elsewhere meanwhile: carried out of a segment that went.
+            guard entry?.location != found.location else { return nil }
+            entry = found
         }
-        // The segment is dropped only when its last reader has left.
+        return nil
+    }
+
+    private func read(
+        _ entry: IndexEntry,
+        key: RawSpan,
+        into destination: UnsafeMutableRawBufferPointer
+    ) throws(CacheError) -> BlockHeader? {
+        // The segment's files go only when its last reader has left.
         guard let segment = segments.segment(ofUnit: entry.location.unit) else { return nil }
-        let outcome = try withDatabase { database in
+        let outcome = try withFamily(of: segment) { database, family in
             let scratch = scratches.take()
             defer { scratches.give(scratch) }
             return unsafe StoredBlock.read(
                 entry,
                 key: key,
-                from: segment.family,
+                from: family,
                 in: database,
                 into: destination,
                 scratch: scratch
@@ -58,8 +70,9 @@ extension DiskTier {
         let next = try withDatabase { database in
             var scan = TailScan(prefix: prefix, cursor: cursor, count: count)
             for segment in segments.all {
+                guard let family = segment.family else { continue }
                 for unit in segment.units where unit.number >= scan.unit {
-                    let isDone = scan.visit(unit, of: segment.family, in: database) { number, header, key in
+                    let isDone = scan.visit(unit, of: family, in: database) { number, header, key in
                         guard let entry = liveEntry(header.identity),
                             entry.location == BlockLocation(unit: unit.number, number: number)
                         else { return false }

@@ -16,6 +16,7 @@ extension DiskTier {
     func makeRoom(_ room: Int) throws(CacheError) {
         // Each segment gets its turn twice at most: when pinned blocks fill all, nothing more is to be had.
         var turns = 2 * segments.all.count
+        if let disowned = segments.disowned { try reclaim(disowned, carriesAll: true) }
         if segments.unitCount > configuration.unitCountMax, let scattered = segments.mostScattered {
             try reclaim(scattered, carriesAll: true)
         }
@@ -70,20 +71,23 @@ extension DiskTier {
         }
 
         try mark.update { $0.remove(units) }
-        let isDone: Void? = try withDatabase { database throws(CacheError) in
-            try database.drop(segment.family)
+        try changeDatabase { database throws(CacheError) in
+            guard let family = segment.family else { return }
+            try database.drop(family)
+            family.announceRelease(byteCount: segment.byteCount)
         }
-        guard isDone != nil else { throw CacheError(.shuttingDown, "the disk tier is closed") }
-        segment.family.announceRelease(byteCount: segment.byteCount)
         segments.remove(segment)
+        // Who reads from it keeps the family until then.
+        segment.detach()
         counters.segmentsDropped.count()
-        if let first = units.first, let last = units.last { forget(first...last) }
+        if let first = units.first, let last = units.last { forget { (first...last).contains($0) } }
     }
 
-    private func forget(_ units: ClosedRange<UInt32>) {
+    /// Takes all blocks of some units out of the index.
+    func forget(_ isGone: (_ unit: UInt32) -> Bool) {
         let now = clock.unixMilliseconds()
         index.removeAll {
-            units.contains($0.location.unit)
+            isGone($0.location.unit)
         } removed: { entry in
             onRemoval(entry.identity, entry.summary, entry.isExpired(at: now) ? .expired : .evicted)
         }
@@ -92,10 +96,10 @@ extension DiskTier {
     /// Has the next unit repeat what the tails of a segment hide.
     private func adoptRecords(of segment: Segment) {
         let oldestUnit = segments.all.first?.firstUnit ?? 0
-        _ = try? withDatabase { database in
+        _ = try? withFamily(of: segment) { database, family in
             for unit in segment.units {
                 var iterator = database.iterator(
-                    over: segment.family,
+                    over: family,
                     upperBound: RecordKey(unit: unit.number, kind: .tail, number: .max, piece: .max)
                 )
                 iterator.seek(RecordKey(unit: unit.number, kind: .tail, number: 0))

@@ -24,6 +24,7 @@ extension DiskTier {
         statistics.segmentsDropped = counters.segmentsDropped.value
         statistics.unitsWritten = counters.unitsWritten.value
         statistics.unitsFailed = counters.unitsFailed.value
+        statistics.reopenings = counters.reopenings.value
         statistics.blocksWritten = counters.blocksWritten.value
         statistics.payloadByteCountWritten = counters.payloadByteCountWritten.value
         statistics.storedByteCountWritten = counters.storedByteCountWritten.value

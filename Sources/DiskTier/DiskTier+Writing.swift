@@ -23,6 +23,7 @@ extension DiskTier {
 
     /// Makes room for a table and opens it.
     func openTable(room: Int) throws(CacheError) -> UnitTable {
+        try reopenAfterFailure()
         let whole = room + UnitTable.overheadByteCount
         try makeRoom(whole)
         return try openTableInRoom(whole)
@@ -75,16 +76,18 @@ extension DiskTier {
     }
 
     private func ingest(_ table: UnitTable, into segment: Segment) throws(CacheError) {
-        let isDone: Void? = try withDatabase { database throws(CacheError) in
-            do throws(CacheError) {
-                try database.ingest(path: table.path, into: segment.family)
-            } catch {
-                // The fault may be the segment's: the next try gets a fresh one, unless this one is fresh.
-                if segment.firstUnit != nil { segment.seal() }
-                throw error
+        do throws(CacheError) {
+            try changeDatabase { database throws(CacheError) in
+                guard let family = segment.family else {
+                    throw CacheError(.storageFailure, "the segment is gone")
+                }
+                try database.ingest(path: table.path, into: family)
             }
+        } catch {
+            // The fault may be the segment's: the next try gets a fresh one, unless this one is fresh.
+            if segment.firstUnit != nil { segment.seal() }
+            throw error
         }
-        guard isDone != nil else { throw CacheError(.shuttingDown, "the disk tier is closed") }
     }
 
     private func segmentForUnit(byteCount: Int) throws(CacheError) -> Segment {
@@ -98,10 +101,9 @@ extension DiskTier {
             return newest
         }
         let number = max(mark.contents.nextSegment, (segments.newest?.number ?? 0) + 1)
-        let family = try withDatabase { database throws(CacheError) in
+        let family = try changeDatabase { database throws(CacheError) in
             try database.createFamily(Segment.name(number), graveyard: graveyard)
         }
-        guard let family else { throw CacheError(.shuttingDown, "the disk tier is closed") }
         segments.newest?.seal()
         let segment = Segment(number: number, family: family)
         segments.append(segment)

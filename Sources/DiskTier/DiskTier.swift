@@ -34,12 +34,19 @@ package final class DiskTier: Sendable {
     let setAsideByteCount: Atomic<Int>
     let scratches = ScratchPool()
     let isWriting = Atomic<Bool>(false)
+    /// Set by a failed change of the database, which is opened anew before the next.
+    let needsReopening = Atomic<Bool>(false)
     private let database: Mutex<RocksDatabase?>
     private let lock: Mutex<DirectoryLock?>
     private let users = Monitor(Users())
 
+    /// How long readers wait for a reopening, and a reopening for readers, seconds.
+    private static let reopeningSecondsMax = 5
+
     private struct Users {
         var count = 0
+        /// Whether the database is being opened anew, or waits for that.
+        var isReplacing = false
         var isClosed = false
     }
 
@@ -161,30 +168,69 @@ package final class DiskTier: Sendable {
 
     // MARK: Life
 
-    /// Lends the database to work that may block; `nil` after `close`.
+    /// Lends the database to work that may block; `nil` after `close`, and while it cannot be opened anew.
+    ///
+    /// Waits while that is tried, not long. `body` must not ask for the database again.
     func withDatabase<Result>(
         _ body: (RocksDatabase) throws(CacheError) -> Result
     ) throws(CacheError) -> Result? {
-        let isOpen = users.withLock { users in
-            if !users.isClosed { users.count += 1 }
-            return !users.isClosed
+        let isOpen = users.wait(seconds: Self.reopeningSecondsMax) { users -> Bool? in
+            if users.isClosed { return false }
+            if users.isReplacing { return nil }
+            users.count += 1
+            return true
         }
-        guard isOpen else { return nil }
+        guard isOpen == true else { return nil }
         defer { users.withLock(signals: true) { $0.count -= 1 } }
         guard let database = database.withLock({ $0 }) else { return nil }
         return try body(database)
+    }
+
+    /// Lends the database with a segment's family to work that may block.
+    ///
+    /// `nil` as `withDatabase` says, and when the segment was dropped.
+    func withFamily<Result>(
+        of segment: Segment,
+        _ body: (RocksDatabase, RocksFamily) throws(CacheError) -> Result
+    ) throws(CacheError) -> Result? {
+        let result = try withDatabase { database throws(CacheError) -> Result? in
+            guard let family = segment.family else { return nil }
+            return try body(database, family)
+        }
+        return result ?? nil
+    }
+
+    /// Puts another database in the place of this one while nobody uses it.
+    ///
+    /// `release` gives up what else keeps it open; it is closed before `opening`. There is none when that throws.
+    func replaceDatabase(
+        _ release: () throws(CacheError) -> Void,
+        opening: () throws(CacheError) -> RocksDatabase
+    ) throws(CacheError) {
+        let isMine = users.wait(seconds: Self.reopeningSecondsMax) { users -> Bool? in
+            if users.isClosed { return false }
+            users.isReplacing = true
+            return users.count == 0 ? true : nil
+        }
+        defer { users.withLock(signals: true) { $0.isReplacing = false } }
+        guard let isMine else { throw CacheError(.overloaded, "the database is still being read") }
+        guard isMine else { throw CacheError(.shuttingDown, "the disk tier is closed") }
+        try release()
+        database.withLock { $0 = nil }
+        let fresh = try opening()
+        database.withLock { $0 = fresh }
     }
 
     /// Ends the tier cleanly; waits for readers and for the thread that unlinks.
     ///
     /// Further reads are misses.
     package func close() {
-        let isFirst = users.withLock { users in
+        let isFirst = users.withLock(signals: true) { users in
             defer { users.isClosed = true }
             return !users.isClosed
         }
         guard isFirst else { return }
-        users.wait { $0.count == 0 ? () : nil }
+        users.wait { $0.count == 0 && !$0.isReplacing ? () : nil }
         segments.removeAll()
         graveyard.close()
         database.withLock { $0 = nil }

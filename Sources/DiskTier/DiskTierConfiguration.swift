@@ -21,6 +21,8 @@ package struct DiskTierConfiguration: Sendable {
     /// Whether a block that is neither pinned nor leased has earned a longer life when its segment is
     /// dropped.
     package var shouldCarry: @Sendable (BlockIdentity) -> Bool
+    /// Told, on the thread that writes, when the database was opened anew after the disk refused something.
+    package var onReopening: @Sendable (DiskReopening) -> Void
 
     /// Bytes of the budget set apart for what is not a table: manifest, option files, mark.
     var reservedByteCount: Int { min(8 << 20, max(1 << 20, byteCountMax / 32)) }
@@ -42,7 +44,8 @@ package struct DiskTierConfiguration: Sendable {
         blockCountMax: Int = 4_000_000,
         unitCountMax: Int = 8_192,
         compresses: Bool = true,
-        shouldCarry: @escaping @Sendable (BlockIdentity) -> Bool = { _ in false }
+        shouldCarry: @escaping @Sendable (BlockIdentity) -> Bool = { _ in false },
+        onReopening: @escaping @Sendable (DiskReopening) -> Void = { _ in }
     ) {
         let segment =
             segmentByteCount ?? min(max(256 << 20, byteCountMax / 64), max(byteCountMax / 16, 1 << 20))
@@ -54,5 +57,6 @@ package struct DiskTierConfiguration: Sendable {
         self.unitCountMax = unitCountMax
         self.compresses = compresses
         self.shouldCarry = shouldCarry
+        self.onReopening = onReopening
     }
 }

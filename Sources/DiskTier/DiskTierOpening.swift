@@ -87,7 +87,8 @@ struct DiskTierOpening {
         report.seconds = Double(clock.monotonicNanoseconds() - start) / 1e9
     }
 
-    private struct Opened {
+    /// A database that was opened, with what it took.
+    struct Opened {
         var options: RocksOptions
         var database: RocksDatabase
         var families: [String: RocksFamily]
@@ -95,7 +96,8 @@ struct DiskTierOpening {
         var setAsideReason: String?
     }
 
-    private static func openDatabase(
+    /// Opens the database of `directory` or makes one; sets one aside that cannot be used.
+    static func openDatabase(
         in directory: DataDirectory,
         configuration: DiskTierConfiguration,
         graveyard: FamilyGraveyard,
@@ -139,7 +141,7 @@ struct DiskTierOpening {
     /// Whether the system, not the data, refused: RocksDB gives its errors as text only, with the system's
     /// words.
     private static func isEnvironmental(_ error: CacheError) -> Bool {
-        [ENOSPC, EROFS, EACCES, EPERM, EMFILE, ENFILE, ENOMEM, EDQUOT, EIO, EAGAIN]
+        [ENOSPC, EROFS, EACCES, EPERM, EMFILE, ENFILE, ENOMEM, EDQUOT, EIO, EAGAIN, ENOLCK]
             .contains { error.message.contains(SystemError($0).description) }
     }
 
@@ -150,8 +152,8 @@ struct DiskTierOpening {
         return limit.rlim_cur >= 16_384 ? -1 : max(64, Int32(clamping: limit.rlim_cur / 2))
     }
 
-    private static func segments(of families: [String: RocksFamily], in database: RocksDatabase) -> [Segment]
-    {
+    /// The segments that a database has, with their units.
+    static func segments(of families: [String: RocksFamily], in database: RocksDatabase) -> [Segment] {
         var units: [String: [Segment.Unit]] = [:]
         for table in database.liveTables() {
             guard let key = table.largestKey else { continue }

@@ -19,6 +19,8 @@ final class FamilyGraveyard: Sendable {
     private struct State {
         var graves: [Grave] = []
         var releasingByteCount = 0
+        /// Whether a handle is being destroyed.
+        var isBusy = false
         var isClosed = false
         var isFinished = false
     }
@@ -59,19 +61,39 @@ final class FamilyGraveyard: Sendable {
         state.wait { $0.isFinished ? () : nil }
     }
 
+    /// Waits until every handle that was handed over is destroyed, and nothing here keeps a database open.
+    ///
+    /// `false` when that took too long.
+    func waitUntilIdle(seconds: Int) -> Bool {
+        state.wait(seconds: seconds) { $0.graves.isEmpty && !$0.isBusy ? true : nil } ?? false
+    }
+
     private static func run(_ state: Monitor<State>) {
-        while true {
-            let grave: Grave? = state.wait { state in
-                if let grave = state.graves.popLast() { return .some(.some(grave)) }
-                guard state.isClosed else { return nil }
-                state.isFinished = true
-                return .some(.none)
+        while let byteCount = destroyNext(state) {
+            state.withLock(signals: true) { state in
+                state.isBusy = false
+                state.releasingByteCount -= byteCount
             }
-            guard let grave else { break }
-            destroy(grave)
-            state.withLock(signals: true) { $0.releasingByteCount -= grave.byteCount }
         }
         state.withLock(signals: true) { _ in }
+    }
+
+    /// Waits for a handle and destroys it.
+    ///
+    /// Gives the bytes that came free, `nil` at the end. Nothing keeps the handle's database open any more then.
+    private static func destroyNext(_ state: Monitor<State>) -> Int? {
+        let next: Grave? = state.wait { state in
+            if let grave = state.graves.popLast() {
+                state.isBusy = true
+                return .some(.some(grave))
+            }
+            guard state.isClosed else { return nil }
+            state.isFinished = true
+            return .some(.none)
+        }
+        guard let grave = next else { return nil }
+        destroy(grave)
+        return grave.byteCount
     }
 
     private static func destroy(_ grave: Grave) {

@@ -154,8 +154,9 @@ final class IndexReplay: Sendable {
     /// Whether the end was reached.
     private func readRun(_ job: Job, from next: inout UInt32, take: (RawSpan) -> Bool) -> Bool {
         let unit = job.unit.number
+        guard let family = job.segment.family else { return false }
         var iterator = database.iterator(
-            over: job.segment.family,
+            over: family,
             upperBound: RecordKey(unit: unit, kind: .tail, number: .max, piece: .max),
             readAheadByteCount: Self.readAheadByteCount
         )

@@ -54,11 +54,17 @@ final class RocksDatabase: @unchecked Sendable {
 
     /// Makes a family.
     func createFamily(_ name: String, graveyard: FamilyGraveyard) throws(CacheError) -> RocksFamily {
-        // On failure the C interface leaks a handle of 16 bytes that holds no family; it must not be destroyed.
-        let handle = try unsafe withRocksError("creating segment \(name)") { error in
-            unsafe rocksdb_create_column_family(pointer, options.pointer, name, error)
+        var created: OpaquePointer?
+        do throws(CacheError) {
+            try unsafe withRocksError("creating segment \(name)") { error in
+                unsafe created = rocksdb_create_column_family(pointer, options.pointer, name, error)
+            }
+        } catch {
+            // The C interface makes its handle before it tries; there is no family in it then.
+            if let handle = unsafe created { unsafe rocksdb_column_family_handle_destroy(handle) }
+            throw error
         }
-        guard let handle = unsafe handle else {
+        guard let handle = unsafe created else {
             throw CacheError(.storageFailure, "creating segment \(name): no handle")
         }
         return unsafe RocksFamily(handle: handle, database: self, graveyard: graveyard)

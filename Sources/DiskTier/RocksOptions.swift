@@ -31,6 +31,7 @@ final class RocksOptions: @unchecked Sendable {
         unsafe rocksdb_options_set_block_based_table_factory(pointer, table)
 
         unsafe larder_options_silence(pointer)
+        unsafe larder_options_fix_errors(pointer)
         unsafe rocksdb_options_set_create_if_missing(pointer, creates ? 1 : 0)
         unsafe rocksdb_options_set_paranoid_checks(pointer, 0)
         unsafe rocksdb_options_set_compression(pointer, CInt(rocksdb_no_compression))

@@ -21,29 +21,42 @@ final class Segment: Sendable {
     }
 
     private struct Contents {
+        var family: RocksFamily?
         var units: [Unit] = []
         var byteCount = 0
         var cost = 0
         var blockCount = 0
         var damagedBlockCount = 0
         var isSealed = false
+        var isDisowned = false
     }
 
     let number: UInt32
-    let family: RocksFamily
     private let contents: Mutex<Contents>
 
     /// Takes over a family with the units that the manifest says are there, ascending.
     init(number: UInt32, family: RocksFamily, units: [Unit] = []) {
         self.number = number
-        self.family = family
-        contents = Mutex(
-            Contents(
-                units: units,
-                byteCount: units.reduce(0) { $0 + $1.byteCount },
-                cost: units.reduce(0) { $0 + max($1.byteCount, Self.tableCostMin) }
-            )
-        )
+        contents = Mutex(Contents())
+        attach(family, units: units)
+    }
+
+    /// The family, to be asked for while the database is lent.
+    ///
+    /// `nil` when the segment was dropped or its database closed.
+    var family: RocksFamily? { contents.withLock { $0.family } }
+
+    /// Gives the family up: its segment was dropped, or its database is to be closed.
+    func detach() { contents.withLock { $0.family = nil } }
+
+    /// Takes over a family with the units that the manifest says are there, ascending.
+    func attach(_ family: RocksFamily, units: [Unit]) {
+        contents.withLock { contents in
+            contents.family = family
+            contents.units = units
+            contents.byteCount = units.reduce(0) { $0 + $1.byteCount }
+            contents.cost = units.reduce(0) { $0 + max($1.byteCount, Self.tableCostMin) }
+        }
     }
 
     /// The family's name in the database.
@@ -93,6 +106,17 @@ final class Segment: Sendable {
 
     /// Lets no further unit in.
     func seal() { contents.withLock { $0.isSealed = true } }
+
+    /// Whether it has a unit that was given up: its other blocks are to be written again and the segment dropped.
+    var isDisowned: Bool { contents.withLock { $0.isDisowned } }
+
+    /// Takes note of a unit that was given up and is there all the same.
+    func disown() {
+        contents.withLock { contents in
+            contents.isDisowned = true
+            contents.isSealed = true
+        }
+    }
 
     /// Counts a block found damaged.
     func noteDamage() { contents.withLock { $0.damagedBlockCount += 1 } }

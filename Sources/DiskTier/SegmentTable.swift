@@ -20,6 +20,9 @@ final class SegmentTable: Sendable {
         all.filter(\.isScattered).max { $0.units.count < $1.units.count }
     }
 
+    /// A segment with a unit that was given up.
+    var disowned: Segment? { all.first(where: \.isDisowned) }
+
     /// The segment that is to go next: one that is damaged, else the oldest.
     var nextVictim: Segment? {
         let segments = all
@@ -40,7 +43,12 @@ final class SegmentTable: Sendable {
         }
     }
 
-    func append(_ segment: Segment) { segments.withLock { $0.append(segment) } }
+    func append(_ segment: Segment) {
+        segments.withLock { segments in
+            segments.append(segment)
+            segments.sort { $0.number < $1.number }
+        }
+    }
 
     func remove(_ segment: Segment) { segments.withLock { $0.removeAll { $0 === segment } } }
 

@@ -145,7 +145,8 @@ final class RunningNode: Sendable {
                     disk = DiskTierConfiguration(
                         directory: "\(directory)/blocks",
                         byteCountMax: configuration.diskByteCount,
-                        blockCountMax: configuration.diskBlockCountMax
+                        blockCountMax: configuration.diskBlockCountMax,
+                        onReopening: { log($0, logger) }
                     )
                 }
                 var storeConfiguration = StoreConfiguration()
@@ -174,6 +175,20 @@ final class RunningNode: Sendable {
         let store = try opened.get()
         if let report = store.diskOpenReport { log(report, logger) }
         return store
+    }
+
+    private static func log(_ reopening: DiskReopening, _ logger: Logger) {
+        guard let path = reopening.setAsidePath else {
+            logger.warning(
+                "the disk refused a write and takes them again: the disk tier's database was opened anew",
+                metadata: ["seconds": "\(reopening.seconds)"]
+            )
+            return
+        }
+        logger.error(
+            "the disk tier's database could not be opened anew: it was set aside, and the tier goes on empty",
+            metadata: ["path": "\(path)", "reason": "\(reopening.setAsideReason ?? "unknown")"]
+        )
     }
 
     private static func log(_ report: DiskOpenReport, _ logger: Logger) {

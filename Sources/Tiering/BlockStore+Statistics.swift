@@ -110,6 +110,7 @@ extension BlockStore {
         all.add("disk_units", disk.unitCount)
         all.add("disk_pinned_bytes", disk.pinnedByteCount)
         all.add("disk_segments_dropped", disk.segmentsDropped)
+        all.add("disk_reopenings", disk.reopenings)
         all.add("disk_table_bytes_written", disk.tableByteCountWritten)
         all.add("disk_payload_bytes_written", disk.payloadByteCountWritten)
         all.add("disk_carried_blocks", disk.blocksCarried)

@@ -8,6 +8,7 @@ final class TierFixture: Sendable {
     let directory: String
     let clock = VirtualClock()
     let removed = Mutex<[DiskRemovalReason: Int]>([:])
+    let reopenings = Mutex<[DiskReopening]>([])
     private let owner: TemporaryDirectory?
     private let hot = Mutex<Set<BlockIdentity>>([])
     private let whenAsked = Mutex<(@Sendable () -> Void)?>(nil)
@@ -42,7 +43,8 @@ final class TierFixture: Sendable {
             shouldCarry: { [self] identity in
                 whenAsked.withLock { $0 }?()
                 return hot.withLock { $0.contains(identity) }
-            }
+            },
+            onReopening: { [self] reopening in reopenings.withLock { $0.append(reopening) } }
         )
         return try DiskTier.open(configuration, clock: clock) { [self] _, _, reason in
             removed.withLock { $0[reason, default: 0] += 1 }

@@ -240,6 +240,40 @@ struct TwoTierTests {
         #expect(await store.durable(try #require(durability)) == nil)
     }
 
+    @Test("a durable put is acknowledged only for what is on disk, however the database's manifest fails")
+    func durableWhileManifestFails() async throws {
+        let fixture = try StoreFixture(memoryMebibytes: 16, diskMebibytes: 64)
+        var store = try fixture.open()
+        var space = store.space(tenant: .default, database: 0)
+        var acknowledged: [Int] = []
+        var refusedCount = 0
+        for (number, kind) in [DiskFaults.Kind.full, .lost].enumerated() {
+            let faults = DiskFaults(kind, below: fixture.directory.path, fileName: "MANIFEST")
+            for (offset, isFailing) in [true, false].enumerated() {
+                let block = 2 * number + offset
+                if isFailing { faults.start(call: 1) }
+                defer { faults.stop() }
+                let bytes = content(block, byteCount: 1_000)
+                let put = try store.put(space, block, bytes) { $0.isDurable = true }
+                if await store.durable(try #require(put.durability)) == nil {
+                    acknowledged.append(block)
+                } else {
+                    #expect(isFailing)
+                    refusedCount += 1
+                }
+            }
+        }
+        #expect(refusedCount > 0)
+        #expect(store.statistics().integer("disk_reopenings") == refusedCount)
+        store.close()
+        store = try fixture.open()
+        defer { store.close() }
+        space = store.space(tenant: .default, database: 0)
+        for block in acknowledged {
+            #expect(try await store.get(space, [block]) == [content(block, byteCount: 1_000)])
+        }
+    }
+
     private func run(_ command: String...) -> Bool {
         let process = Process()
         process.executableURL = URL(filePath: "/usr/bin/env")
