@@ -116,14 +116,15 @@ final class ReplayRun: Sendable {
         }
     }
 
-    /// Shows how far the run is, until its task is cancelled.
+    /// Shows how far the run is, until its task is cancelled; nothing of a run that is over at once.
     private func watch() async {
         let line = ProgressLine()
-        repeat {
-            guard (try? await clock.sleep(for: .milliseconds(500))) != nil else { break }
+        var hasShown = false
+        while (try? await clock.sleep(for: .milliseconds(500))) != nil {
             line.show(progress(seconds: line.elapsedSeconds))
-        } while !Task.isCancelled
-        if line.elapsedSeconds >= 1 { line.finish(progress(seconds: line.elapsedSeconds)) }
+            hasShown = true
+        }
+        if hasShown { line.finish(progress(seconds: line.elapsedSeconds)) }
     }
 
     private func progress(seconds: Double) -> String {
