@@ -25,7 +25,7 @@ struct ReplayExchange: Sendable {
         done.matching = BenchClock.now() &- start
         done.matchedCount = match.matchedCount
         done.diskCount = match.tiers.count { $0 == .disk }
-        await load(blocks[..<match.matchedCount], match.leaseID, buffer, &done)
+        await load(blocks[..<match.matchedCount], match, buffer, &done)
         if let lease = match.leaseID { await client.release(lease: lease) }
         done.hitTokenCount = min(done.hitCount * RecordedTrace.tokensPerBlock, inputTokenCount)
         await store(blocks[done.hitCount...], buffer, &done)
@@ -34,7 +34,7 @@ struct ReplayExchange: Sendable {
 
     private func load(
         _ blocks: ArraySlice<UInt64>,
-        _ lease: UInt64?,
+        _ match: PrefixMatch,
         _ buffer: ReplayBuffer,
         _ done: inout ReplayedRequest
     ) async {
@@ -48,14 +48,26 @@ struct ReplayExchange: Sendable {
             let result = await unsafe client.load(
                 namespace,
                 keys: keys,
-                lease: lease,
+                lease: match.leaseID,
                 into: buffer.regions(piece.count)
             )
             done.loading += BenchClock.now() &- start
             if done.hitCount == piece.startIndex { done.hitCount += result.loadedPrefixCount }
             done.loadedCount += result.loadedCount
+            if let failed = result.isLoaded.firstIndex(of: false) {
+                let place = piece.startIndex + failed
+                done.failures.append(await sentence(about: blocks[place], match.tiers[place]))
+            }
             prove(piece, result, buffer, &done)
         }
+    }
+
+    /// What the node says of a block that was matched and could not be loaded.
+    private func sentence(about block: UInt64, _ tier: PrefixMatch.Tier) async -> String {
+        let keys = ReplayNamespace.keys(of: [block])
+        let explanation = try? await client.admin.explain(namespace, keys: keys).first
+        return "block \(block), matched in \(tier.rawValue), could not be loaded; the node says: "
+            + (explanation ?? "nothing")
     }
 
     private func prove(

@@ -19,7 +19,10 @@ struct ReplayOutcome: Sendable {
     /// What a person must not overlook and a program must not take for a good run, one line each.
     var faults: [String] {
         var faults = tally.sum.wrongPayloads
-        if tally.wrongCount > faults.count { faults.append("\(tally.wrongCount) blocks were wrong") }
+        if tally.wrongCount > tally.sum.wrongPayloads.count {
+            faults.append("\(tally.wrongCount) blocks were wrong")
+        }
+        faults += tally.sum.failures
         if tally.sum.failedCount > 0 {
             faults.append(
                 "\(tally.sum.failedCount) blocks were matched under a lease and could not be loaded"

@@ -16,7 +16,7 @@ struct ReplayTally: Sendable {
     private(set) var loadLatencies = Self.noLatencies
     private(set) var storeLatencies = Self.noLatencies
 
-    /// Most sentences about wrong payloads that are kept.
+    /// Most sentences that are kept about wrong payloads, and about those that could not be loaded.
     private static let sentenceCountMax = 5
 
     /// Adds a request; loads and stores are timed where there were some.
@@ -35,6 +35,7 @@ struct ReplayTally: Sendable {
         wrongCount += request.wrongPayloads.count
         let room = Self.sentenceCountMax - sum.wrongPayloads.count
         sum.wrongPayloads += request.wrongPayloads.prefix(room)
+        sum.failures += request.failures.prefix(Self.sentenceCountMax - sum.failures.count)
         requestLatencies.record(min(request.latency, Self.latencyMax))
         matchLatencies.record(min(request.matching, Self.latencyMax))
         if request.loading > 0 { loadLatencies.record(min(request.loading, Self.latencyMax)) }

@@ -15,6 +15,8 @@ struct ReplayedRequest: Hashable, Sendable {
     var hitTokenCount = 0
     /// What is wrong with loaded payloads, a sentence for each.
     var wrongPayloads: [String] = []
+    /// Blocks that existed and could not be loaded, a sentence for each of the first.
+    var failures: [String] = []
     /// Blocks that the node took, and had already.
     var storedCount = 0
     var existingCount = 0
