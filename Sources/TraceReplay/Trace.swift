@@ -5,6 +5,8 @@ package struct Trace: Sendable {
     /// Where each request's blocks begin, and the end of the last.
     private var bounds = [0]
     private var numbers: [UInt64: UInt32] = [:]
+    /// The name of each block, by its number.
+    package private(set) var names: [UInt64] = []
 
     /// Nothing was asked.
     package init() {}
@@ -14,7 +16,10 @@ package struct Trace: Sendable {
         for name in names {
             let next = UInt32(truncatingIfNeeded: numbers.count)
             let number = numbers[name] ?? next
-            if number == next { numbers[name] = next }
+            if number == next {
+                numbers[name] = next
+                self.names.append(name)
+            }
             blocks.append(number)
         }
         bounds.append(blocks.count)
@@ -30,9 +35,9 @@ package struct Trace: Sendable {
     package func range(of request: Int) -> Range<Int> { bounds[request]..<bounds[request + 1] }
 
     /// Some of the requests, as a trace of their own.
-    package func slice(_ requests: Range<Int>) -> Trace {
+    package func slice(_ requests: some Sequence<Int>) -> Trace {
         var slice = Trace()
-        for request in requests { slice.append(blocks[range(of: request)].lazy.map { UInt64($0) }) }
+        for request in requests { slice.append(blocks[range(of: request)].lazy.map { names[Int($0)] }) }
         return slice
     }
 }

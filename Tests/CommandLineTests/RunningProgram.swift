@@ -73,6 +73,11 @@ final class RunningProgram {
         process.terminate()
     }
 
+    /// Sends SIGINT, as Ctrl-C does.
+    func interrupt() {
+        process.interrupt()
+    }
+
     deinit {
         if process.isRunning { kill(process.processIdentifier, SIGKILL) }
     }

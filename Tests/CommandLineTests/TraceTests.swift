@@ -22,7 +22,7 @@ struct TraceTests {
             try parser.feed(Data(rest.prefix(chunk)))
             rest = Data(rest.dropFirst(chunk))
         }
-        return try parser.finish()
+        return try parser.finish().trace
     }
 
     @Test("a trace is read whole, whatever pieces it comes in", arguments: [1, 7, 100, 10_000])

@@ -5,7 +5,23 @@ internal import TraceReplay
 enum TraceFile {
     /// What is read of a line.
     private struct Line: Decodable {
-        let hash_ids: [UInt64]
+        let blocks: [UInt64]
+        /// What is not there, or not as it should be, is for those to miss who need it.
+        let milliseconds: Double?
+        let inputTokenCount: Int?
+
+        private enum CodingKeys: String, CodingKey {
+            case blocks = "hash_ids"
+            case milliseconds = "timestamp"
+            case inputTokenCount = "input_length"
+        }
+
+        init(from decoder: any Decoder) throws {
+            let members = try decoder.container(keyedBy: CodingKeys.self)
+            blocks = try members.decode([UInt64].self, forKey: .blocks)
+            milliseconds = try? members.decode(Double.self, forKey: .milliseconds)
+            inputTokenCount = try? members.decode(Int.self, forKey: .inputTokenCount)
+        }
     }
 
     /// Bytes of the longest line.
@@ -15,7 +31,7 @@ enum TraceFile {
     /// Reads the file at `path`, `-` for standard input, in pieces.
     ///
     /// - Throws: `.noInput` with the line's number for one that is no request.
-    static func read(_ path: String) throws(CommandFailure) -> Trace {
+    static func read(_ path: String) throws(CommandFailure) -> RecordedTrace {
         let file = try open(path)
         let progress = ProgressLine()
         var parser = Parser(path: path)
@@ -28,7 +44,7 @@ enum TraceFile {
                 throw CommandFailure(.noInput, "cannot read \(path): not readable")
             }
             try parser.feed(chunk)
-            progress.show("\(Report.Cell.integer(parser.trace.requestCount).text) requests read")
+            progress.show("\(Report.Cell.integer(parser.recorded.trace.requestCount).text) requests read")
         }
         return try parser.finish()
     }
@@ -44,7 +60,7 @@ enum TraceFile {
 
     /// Lines from pieces of a file.
     struct Parser {
-        private(set) var trace = Trace()
+        private(set) var recorded = RecordedTrace()
         private let path: String
         private var lineNumber = 0
         private var rest = Data()
@@ -68,11 +84,13 @@ enum TraceFile {
         }
 
         /// Reads what is left when the file is over.
-        mutating func finish() throws(CommandFailure) -> Trace {
+        mutating func finish() throws(CommandFailure) -> RecordedTrace {
             try add(rest)
             rest = Data()
-            guard trace.requestCount > 0 else { throw CommandFailure(.noInput, "\(path) has no requests") }
-            return trace
+            guard recorded.trace.requestCount > 0 else {
+                throw CommandFailure(.noInput, "\(path) has no requests")
+            }
+            return recorded
         }
 
         private mutating func add(_ bytes: Data) throws(CommandFailure) {
@@ -86,7 +104,12 @@ enum TraceFile {
                     at: lineNumber
                 )
             }
-            trace.append(line.hash_ids)
+            recorded.append(
+                line.blocks,
+                line: lineNumber,
+                milliseconds: line.milliseconds,
+                inputTokenCount: line.inputTokenCount
+            )
         }
 
         private func failure(_ message: String, at line: Int) -> CommandFailure {

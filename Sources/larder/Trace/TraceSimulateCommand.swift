@@ -58,7 +58,7 @@ struct TraceSimulateCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let trace = try TraceFile.read(file)
+        let trace = try TraceFile.read(file).trace
         var simulation = TraceSimulation(trace, policies: policy.values, capacities: blocks.values, puts)
         try output.print(simulation.run())
         if output.output == .table {
