@@ -68,6 +68,49 @@ extension MemoryTier {
         isDirty: Bool,
         place: ChainPlace? = nil
     ) -> CommitOutcome {
+        commit(
+            reservation,
+            attributes: attributes,
+            payloadChecksum: payloadChecksum,
+            replaces: replaces,
+            isDirty: isDirty,
+            place: place,
+            takesLease: false
+        )
+        .outcome
+    }
+
+    /// The same for a clean block, and a lease on it or on the same bytes that were there already, taken in the same step:
+    /// a block that may be evicted could be gone the moment after.
+    ///
+    /// - Returns: The lease; `nil` when the key is held with other bytes.
+    package func commitLeasing(
+        _ reservation: Reservation,
+        attributes: BlockAttributes,
+        payloadChecksum: UInt64,
+        place: ChainPlace? = nil
+    ) -> BlockLease? {
+        commit(
+            reservation,
+            attributes: attributes,
+            payloadChecksum: payloadChecksum,
+            replaces: false,
+            isDirty: false,
+            place: place,
+            takesLease: true
+        )
+        .lease
+    }
+
+    private func commit(
+        _ reservation: Reservation,
+        attributes: BlockAttributes,
+        payloadChecksum: UInt64,
+        replaces: Bool,
+        isDirty: Bool,
+        place: ChainPlace?,
+        takesLease: Bool
+    ) -> Shard.Commit {
         precondition(reservation.core === core, "a reservation is committed where it was made")
         reservation.spend()
         let header = BlockHeader(
@@ -83,13 +126,14 @@ extension MemoryTier {
             extent: reservation.extent,
             replaces: replaces,
             isDirty: isDirty,
-            place: place
+            place: place,
+            takesLease: takesLease
         )
         if let departure = commit.departure { core.finish(departure) }
         switch commit.outcome {
         case .stored: break
         case .exists, .conflict: core.space.withLock { $0.giveBack(reservation.extent) }
         }
-        return commit.outcome
+        return commit
     }
 }

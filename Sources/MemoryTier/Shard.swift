@@ -89,6 +89,8 @@ final class Shard: Sendable {
         var outcome: CommitOutcome
         /// The block that made place under the same identity.
         var departure: Departure?
+        /// Keeps the block that is there now, if that was wanted.
+        var lease: BlockLease?
     }
 
     /// Makes the block in `extent` visible, whose header is already encoded there.
@@ -97,7 +99,8 @@ final class Shard: Sendable {
         extent: Extent,
         replaces: Bool,
         isDirty: Bool,
-        place: ChainPlace?
+        place: ChainPlace?,
+        takesLease: Bool
     ) -> Commit {
         let now = core.now
         return state.withLock { state in
@@ -108,8 +111,13 @@ final class Shard: Sendable {
                 } else if replaces {
                     departure = unlink(entry, reason: .replaced, in: &state)
                 } else {
-                    let isSame = hasSameBytes(state.entries[entry], header, extent)
-                    return Commit(outcome: isSame ? .exists(handle(of: entry, in: state)) : .conflict)
+                    guard hasSameBytes(state.entries[entry], header, extent) else {
+                        return Commit(outcome: .conflict)
+                    }
+                    return Commit(
+                        outcome: .exists(handle(of: entry, in: state)),
+                        lease: takesLease ? lease(entry, in: &state) : nil
+                    )
                 }
             }
             let entry = state.takeVacant()
@@ -122,7 +130,11 @@ final class Shard: Sendable {
             )
             core.space.withLock { $0.settle(extent, in: handle.slot) }
             core.recency.withLock { $0.inserted(handle, traits) }
-            return Commit(outcome: .stored(handle), departure: departure)
+            return Commit(
+                outcome: .stored(handle),
+                departure: departure,
+                lease: takesLease ? lease(entry, in: &state) : nil
+            )
         }
     }
 

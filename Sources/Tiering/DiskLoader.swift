@@ -174,24 +174,23 @@ final class DiskLoader: Sendable {
             attributes.pinnedUntil = 0
         }
         // Under the lock that `cancel` takes: a block deleted during the read never becomes visible.
-        let handle: BlockHandle? = state.withLock { state in
+        let lease: BlockLease? = state.withLock { state in
             guard state.flights[request.identity]?.isCancelled == false else { return nil }
-            switch memory.commit(
+            // Leased in the same step: it may be the next to be evicted.
+            return memory.commitLeasing(
                 reservation,
                 attributes: attributes,
                 payloadChecksum: header.payloadChecksum,
-                replaces: false,
-                isDirty: false,
                 place: chains.take(request.identity)
-            ) {
-            case .stored(let handle), .exists(let handle): return handle
-            case .conflict: return memory.handle(request.identity)
-            }
+            )
         }
-        guard let handle else { return nil }
+        guard let lease else {
+            // Other bytes are held under the key by now, or it is gone.
+            return unsafe memory.lease(request.identity, key: request.key.span.bytes)
+        }
         counters.promotions.add()
         counters.promotedBytes.add(header.payloadByteCount)
-        return memory.lease(handle)
+        return lease
     }
 
     /// Takes memory, waiting a moment when all of it is held.

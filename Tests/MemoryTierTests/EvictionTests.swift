@@ -46,6 +46,20 @@ struct EvictionTests {
         #expect((1..<5).map(bench.holds) == [true, true, true, false])
     }
 
+    @Test("a block that is leased in the step that makes it visible outlives any pressure")
+    func leasedAtCommit() throws {
+        let bench = try full()
+        let content = Workbench.bytes(200, count: Self.blockByteCount)
+        let lease = try #require(try bench.putLeasing(200, content))
+        for number in 300..<330 { try put(number, bench) }
+        #expect(unsafe Array(lease.payload) == content)
+        #expect(bench.holds(200))
+        // The same bytes again are the block that is there.
+        let again = try #require(try bench.putLeasing(200, content))
+        #expect(again.handle == lease.handle)
+        #expect(try bench.putLeasing(200, Workbench.bytes(201, count: Self.blockByteCount)) == nil)
+    }
+
     @Test("leased blocks are passed over, and go first once the lease ends")
     func leased() throws {
         let bench = try full()

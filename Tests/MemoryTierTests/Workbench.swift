@@ -107,6 +107,23 @@ final class Workbench: Sendable {
         )
     }
 
+    /// Puts a clean block and keeps it in the same step.
+    func putLeasing(_ number: Int, _ payload: [UInt8]) throws(CacheError) -> BlockLease? {
+        let reservation = try reserve(number, byteCount: payload.count, prefix: Self.prefix)
+        unsafe reservation.payload.copyBytes(from: payload)
+        return tier.commitLeasing(
+            reservation,
+            attributes: BlockAttributes(
+                tokenCount: 0,
+                elementType: .bfloat16,
+                createdAt: clock.unixMilliseconds(),
+                expiresAt: 0,
+                pinnedUntil: 0
+            ),
+            payloadChecksum: unsafe payload.withUnsafeBytes { unsafe PayloadChecksum.of($0) }
+        )
+    }
+
     func lease(_ number: Int, key: [UInt8]? = nil, prefix: KeyPrefix = prefix) -> BlockLease? {
         let key = key ?? Self.key(number)
         return tier.lease(Self.identity(number, prefix: prefix), key: unsafe key.span.bytes)

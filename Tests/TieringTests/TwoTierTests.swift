@@ -29,6 +29,32 @@ struct TwoTierTests {
         #expect(store.statistics().integer("memory_evicted_lost") == 0)
     }
 
+    @Test("a block that comes up from disk is there for who asked, however many want the same memory")
+    func contendedPromotion() async throws {
+        let fixture = try StoreFixture(memoryMebibytes: 16, diskMebibytes: 256)
+        let store = try fixture.open()
+        defer { store.close() }
+        let space = store.space(tenant: .default, database: 0)
+        for number in 0..<96 {
+            _ = try await store.putPatiently(space, number, content(number, byteCount: 1 << 20))
+        }
+        #expect(store.drain(within: .seconds(30)) { _, _ in } == 0)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for worker in 0..<4 {
+                group.addTask {
+                    var random = SeededRandom(seed: UInt64(worker))
+                    for _ in 0..<60 {
+                        let number = Int.random(in: 0..<96, using: &random)
+                        let got = try await store.get(space, number..<(number + 1))
+                        #expect(got == [content(number, byteCount: 1 << 20)])
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        #expect(store.statistics().integer("misses_never_seen") == 0)
+    }
+
     @Test("a clean stop loses nothing, and a described namespace is known again")
     func restart() async throws {
         let fixture = try StoreFixture(memoryMebibytes: 16, diskMebibytes: 128)
