@@ -41,10 +41,13 @@ private final class HoldingClient {
         process.arguments = ["python3", "-c", Self.script, path, space]
         process.standardOutput = output
         try process.run()
-        let line = output.fileHandleForReading.availableData
-        guard String(decoding: line, as: UTF8.self) == "ready\n" else {
-            throw WireError(text: "the client did not come up")
+        var line = ""
+        while !line.hasSuffix("\n") {
+            let part = output.fileHandleForReading.availableData
+            guard !part.isEmpty else { throw WireError(text: "the client ended: \(line)") }
+            line += String(decoding: part, as: UTF8.self)
         }
+        guard line == "ready\n" else { throw WireError(text: "the client says \(line.debugDescription)") }
     }
 
     deinit { if process.isRunning { kill() } }
