@@ -216,7 +216,7 @@ struct DiskRecoveryTests {
                 group.addTask {
                     var random = SeededRandom(seed: UInt64(reader))
                     var hits = 0
-                    while !end.hasCome.load(ordering: .relaxed) {
+                    repeat {
                         let block = blocks[Int(random.next() % 20)]
                         switch try fixture.read(block, from: tier) {
                         case .right: hits += 1
@@ -227,7 +227,7 @@ struct DiskRecoveryTests {
                         _ = try tier.scan(prefix: nil, cursor: 0, count: 5) { _, _, _ in }
                         _ = tier.statistics()
                         await Task.yield()
-                    }
+                    } while !end.hasCome.load(ordering: .relaxed) || hits == 0
                     return hits
                 }
             }
@@ -236,6 +236,8 @@ struct DiskRecoveryTests {
                 for number in 0..<4 {
                     let block = TestBlock(number: 1_000 + 4 * round + number, byteCount: 1 << 20)
                     try fixture.put([block], into: tier)
+                    // On one processor the readers have their turn here.
+                    try await Task.sleep(for: .milliseconds(1))
                 }
             }
             end.hasCome.store(true, ordering: .relaxed)
