@@ -1,4 +1,3 @@
-package import Blocks
 package import MemoryTier
 
 extension BlockStore {
@@ -12,24 +11,12 @@ extension BlockStore {
         package let heldIndices: Set<Int>
     }
 
-    /// Lends blocks to their owner until it gives them back or its connection ends; from disk they come up first.
+    /// Lends blocks that were loaded to an owner, until it gives them back or ``releaseAll(owner:)`` ends what it has.
     ///
-    /// Identity is proved here; the checksum is the reader's to prove, over the bytes as it reads them. Loans and leases
-    /// together hold at most half of the memory: what would pass that is not lent, and counted.
-    ///
-    /// - Parameter completion: called once, on any thread, possibly before this returns.
-    package func borrow(
-        _ space: KeySpace,
-        keys: KeyBatch,
-        owner: LeaseOwner,
-        _ completion: @escaping @Sendable (Loan) -> Void
-    ) {
-        load(space, keys: keys, provesChecksum: false) { [self] leases in
-            completion(lend(leases, to: owner))
-        }
-    }
-
-    private func lend(_ leases: [BlockLease?], to owner: LeaseOwner) -> Loan {
+    /// A loan has no end of its own: the caller makes sure that the owner is still there. The checksum is the reader's to
+    /// prove, over the bytes as it reads them. Loans and leases together hold at most half of the memory: what would pass
+    /// that is not lent, and counted.
+    package func lend(_ leases: [BlockLease?], to owner: LeaseOwner) -> Loan {
         var blocks = leases
         var holdings = LeaseTable.Holdings()
         var heldIndices: Set<Int> = []

@@ -161,6 +161,57 @@ struct SharedMemoryTests {
         }
     }
 
+    @Test("a client that goes while its blocks come up from disk holds nothing")
+    func goneWhileLoading() async throws {
+        try await TestNode.with({ configuration, directory in
+            configuration.dataDirectory = directory
+            configuration.diskByteCount = 1 << 30
+            configuration.memoryByteCount = 32 << 20
+        }) { node in
+            let client = try node.connectLocally()
+            let space = try client.describeEmpty()
+            for number in 0..<96 {
+                try client.request(
+                    bytes: ["KV.PUT", space, "DURABLE", "BLOCKS", "1", "k\(number)"].map { Array($0.utf8) }
+                        + [[UInt8](repeating: UInt8(number), count: 1 << 20)]
+                )
+                #expect(try client.receiveReply() == "*1\r\n+stored\r\n")
+            }
+            for round in 0..<24 {
+                let goer = try node.connectLocally()
+                let keys = (0..<4).map { "k\((round * 4 + $0) % 96)" }
+                try goer.request(bytes: (["KV.BORROW", space, "KEYS", "4"] + keys).map { Array($0.utf8) })
+            }
+            let end = ContinuousClock.now + .seconds(10)
+            while ContinuousClock.now < end,
+                node.figure("leases") + node.figure("memory_leased_bytes") + node.figure("load_queue_blocks")
+                    > 0
+            {
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            try await Task.sleep(for: .milliseconds(200))
+            #expect(node.figure("leases") == 0)
+            #expect(node.figure("memory_leased_bytes") == 0)
+            #expect(node.figure("hits_disk") > 0)
+        }
+    }
+
+    @Test("who may only read is not given the memory to write")
+    func readingUser() async throws {
+        let password = try UserFile.hash(password: "pw")
+        let file = try UserFile(parsing: "a:one:read:\(password)")
+        try await TestNode.with({ configuration, _ in
+            configuration.users = file
+            configuration.sharesWrites = true
+        }) { node in
+            let client = try node.connectLocally()
+            #expect(try client.ask("AUTH", "a", "pw") == "+OK\r\n")
+            #expect(try client.ask("KV.ATTACH", "WRITE").hasPrefix("-NOPERM"))
+            try client.request("KV.ATTACH")
+            close(try client.receiveDescriptor())
+        }
+    }
+
     @Test("TCP connections and nodes of several tenants get no shared memory")
     func refusals() async throws {
         try await TestNode.with { node in

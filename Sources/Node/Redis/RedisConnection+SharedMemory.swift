@@ -31,6 +31,9 @@ extension RedisConnection {
         guard !wantsWrites || arena.sharesWrites else {
             return fail("NOPERM this node shares its memory for reading only: see --shared-writes")
         }
+        guard !wantsWrites || session.user?.may(.write) == true else {
+            return fail("NOPERM this user may not write")
+        }
         let descriptor: CInt
         do {
             descriptor = try arena.openForSharing(writable: wantsWrites)
@@ -43,21 +46,25 @@ extension RedisConnection {
         answer.integer(arena.byteCount)
         answer.integer(wantsWrites ? 1 : 0)
         deliver()
-        let isSent = later { (connection: RedisConnection, isSent: Bool) in
-            close(descriptor)
+        let goOn = later { (connection: RedisConnection, isSent: Bool) in
             if !isSent { connection.closeNow() }
         }
-        transport.send(answer.buffer, passing: descriptor, isSent)
+        transport.send(answer.buffer, passing: descriptor) { isSent in
+            // Here, not in what goes on: a connection that has ended does not go on.
+            close(descriptor)
+            goOn(isSent)
+        }
     }
 
     /// KV.BORROW ns KEYS n key ...: [loan or nil, [[offset, bytes, XXH3 of the bytes], `held` or nil ...]]; what is held
     /// and not lent, because leases hold half of the memory already, KV.GET gives.
     func borrow(_ request: BlockRequest, _ space: KeySpace) {
         guard isAttachable else { return }
-        let completion = later { (connection: RedisConnection, loan: BlockStore.Loan) in
-            connection.answer(loan)
+        // Lent on the connection's loop and only while it is there: its end gives back what was lent before.
+        let completion = later { (connection: RedisConnection, leases: [BlockLease?]) in
+            connection.answer(connection.store.lend(leases, to: connection.owner))
         }
-        store.borrow(space, keys: keys(of: request), owner: owner, completion)
+        store.load(space, keys: keys(of: request), provesChecksum: false, completion)
     }
 
     private func answer(_ loan: BlockStore.Loan) {
