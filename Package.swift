@@ -71,8 +71,8 @@ let targets: [Target] = [
     .executableTarget(
         name: "larder",
         dependencies: [
-            "Blocks", "RESP", "Eviction", "TraceReplay", "PayloadCoding", "DiskTier", "Node", "LarderClient",
-            "Engine", "CPosix",
+            "Blocks", "RESP", "Eviction", "TraceReplay", "PayloadCoding", "MemoryTier", "DiskTier", "Node",
+            "LarderClient", "Engine", "CPosix",
             .product(name: "ArgumentParser", package: "swift-argument-parser"), logging,
             .product(name: "Yams", package: "Yams"),
             .product(name: "Histogram", package: "hdrhistogram-swift"),

@@ -35,6 +35,8 @@ struct BlockEntry: BitwiseCopyable {
         static let pinned = Flags(rawValue: 4)
         /// The eviction policy does not propose it.
         static let withheld = Flags(rawValue: 8)
+        /// Taken over from the run before, its payload not proved since.
+        static let unverified = Flags(rawValue: 16)
     }
 
     /// A vacant entry that no block has used.

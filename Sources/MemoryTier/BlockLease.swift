@@ -16,6 +16,8 @@ package final class BlockLease: @unchecked Sendable {
     /// The payload, 64-byte aligned, readable until the lease goes.
     package let payload: UnsafeRawBufferPointer
 
+    /// Whether nobody has proved the payload since it was taken over from the run before.
+    let isUnverified: Bool
     private let entryOffset: Int
     private let keyByteCount: Int
     private let shard: Shard
@@ -35,6 +37,7 @@ package final class BlockLease: @unchecked Sendable {
         attributes = entry.attributes
         payloadChecksum = entry.payloadChecksum
         unsafe payload = shard.core.arena.payload(of: entry)
+        isUnverified = entry.flags.contains(.unverified)
         entryOffset = entry.byteOffset
         keyByteCount = entry.keyByteCount
     }

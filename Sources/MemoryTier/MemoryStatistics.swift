@@ -42,6 +42,16 @@ package struct MemoryStatistics: Sendable, Hashable {
     package var removedBlockTotals = [UInt64](repeating: 0, count: RemovalReason.allCases.count)
     /// Bytes removed since the start, by `RemovalReason.rawValue`.
     package var removedByteTotals = [UInt64](repeating: 0, count: RemovalReason.allCases.count)
+    /// Visible blocks whose payload was not proved since they were taken over from the run before.
+    package var unverifiedBlockCount = 0
+    /// Bytes of visible blocks whose payload was not proved since they were taken over.
+    package var unverifiedByteCount = 0
+    /// Blocks that were taken over and whose payload was proved since.
+    package var verifiedBlockTotal: UInt64 = 0
+    /// Blocks that were taken over and whose payload was found damaged since.
+    package var damagedBlockTotal: UInt64 = 0
+    /// Bytes of the arena that can be given out: all, or what a memory file has pages for.
+    package var claimedByteCount = 0
     /// Bytes of the arena whose pages were claimed ahead of use.
     package var prefaultedByteCount = 0
 
@@ -57,6 +67,8 @@ package struct MemoryStatistics: Sendable, Hashable {
         dirtyByteCount = figures.dirty.byteCount
         pinnedBlockCount = figures.pinned.blockCount
         pinnedByteCount = figures.pinned.byteCount
+        unverifiedBlockCount = figures.unverified.blockCount
+        unverifiedByteCount = figures.unverified.byteCount
         leasedBlockCount = figures.leased.blockCount
         leasedByteCount = figures.leased.byteCount
         departingBlockCount = figures.departing.blockCount

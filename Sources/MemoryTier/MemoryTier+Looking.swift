@@ -54,6 +54,9 @@ extension MemoryTier {
         }
         statistics.arenaByteCount = arena.byteCount
         statistics.usedByteCount = arena.byteCount - statistics.freeByteCount
+        statistics.claimedByteCount = core.file?.claimedByteCount ?? arena.byteCount
+        statistics.verifiedBlockTotal = core.verifiedBlockTotal.load(ordering: .relaxed)
+        statistics.damagedBlockTotal = core.damagedBlockTotal.load(ordering: .relaxed)
         statistics.prefaultedByteCount = prefaultedByteCount.load(ordering: .relaxed)
         return statistics
     }
@@ -64,7 +67,14 @@ extension MemoryTier {
     /// kernel cannot do it. `progress` is called with the bytes claimed so far, and stops it by returning false.
     package func prefault(progress: (Int) -> Bool) {
         guard prefaults else { return }
-        while let next = arena.populate(from: prefaultedByteCount.load(ordering: .relaxed)) {
+        while true {
+            let start = prefaultedByteCount.load(ordering: .relaxed)
+            // A memory file's pages first have to be there.
+            let end = min(start + Arena.populateStepByteCount, arena.byteCount)
+            if let file = core.file, file.claimedByteCount < end, !core.grow(byteCount: end - file.claimedByteCount) {
+                guard file.claimedByteCount >= end else { return }
+            }
+            guard let next = arena.populate(from: start) else { return }
             prefaultedByteCount.store(next, ordering: .relaxed)
             guard progress(next) else { return }
         }

@@ -104,12 +104,12 @@ final class Shard: Sendable {
     ) -> Commit {
         let now = core.now
         return state.withLock { state in
-            var departure: Departure?
+            var old: (entry: Int, reason: RemovalReason)?
             if let entry = state.find(header.identity) {
                 if state.isExpired(entry, at: now) {
-                    departure = unlink(entry, reason: .expired, in: &state)
+                    old = (entry, .expired)
                 } else if replaces {
-                    departure = unlink(entry, reason: .replaced, in: &state)
+                    old = (entry, .replaced)
                 } else {
                     guard hasSameBytes(state.entries[entry], header, extent) else {
                         return Commit(outcome: .conflict)
@@ -120,6 +120,9 @@ final class Shard: Sendable {
                     )
                 }
             }
+            // First the new one: a process that ends here leaves both in its file, and the later one counts.
+            core.file?.publish(extent, isClean: !isDirty)
+            let departure = old.map { unlink($0.entry, reason: $0.reason, in: &state) }
             let entry = state.takeVacant()
             state.link(entry, header: header, extent: extent, isDirty: isDirty, now: now)
             let handle = handle(of: entry, in: state)
@@ -145,7 +148,30 @@ final class Shard: Sendable {
                 return
             }
             state.markClean(entry)
+            core.file?.directory.markClean(state.entries[entry].extentNode)
             offerAgain(entry, in: &state)
+        }
+    }
+
+    /// Says that no other tier holds the block after all.
+    func markDirty(_ handle: BlockHandle) {
+        state.withLock { state in
+            guard let entry = state.find(entry(of: handle.slot), generation: handle.generation) else {
+                return
+            }
+            state.markDirty(entry)
+            core.file?.directory.markDirty(state.entries[entry].extentNode)
+        }
+    }
+
+    /// Unlinks the visible block of this handle; one whose time is over goes for that reason.
+    func remove(_ handle: BlockHandle, reason: RemovalReason) -> Departure? {
+        let now = core.now
+        return state.withLock { state in
+            guard let entry = state.find(entry(of: handle.slot), generation: handle.generation) else {
+                return nil
+            }
+            return unlink(entry, reason: state.isExpired(entry, at: now) ? .expired : reason, in: &state)
         }
     }
 
@@ -163,9 +189,75 @@ final class Shard: Sendable {
         let now = core.now
         return state.withLock { state in
             guard let entry = state.find(identity), !state.isExpired(entry, at: now) else { return nil }
+            let before = state.entries[entry].attributes
             state.change(entry, now: now, change)
+            let block = state.entries[entry]
+            if let file = core.file, block.attributes != before { file.rewrite(block) }
             offerAgain(entry, in: &state)
             return state.entries[entry].summary
+        }
+    }
+
+    // MARK: Taking over
+
+    /// Makes a block of the run before visible, whose header is in its extent.
+    ///
+    /// Returns its handle, and the record of the extent of an older block of the same identity that it takes the place
+    /// of: a process that ends while it replaces a block leaves both.
+    func takeOver(
+        _ header: BlockHeader,
+        extent: Extent,
+        isDirty: Bool,
+        now: UInt64
+    ) -> (handle: BlockHandle, replacedNode: UInt32?) {
+        state.withLock { state in
+            var replacedNode: UInt32?
+            if let entry = state.find(header.identity) {
+                let departure = unlink(entry, reason: .replaced, in: &state)
+                replacedNode = departure.extentNode
+            }
+            let entry = state.takeVacant()
+            state.link(entry, header: header, extent: extent, isDirty: isDirty, isTakenOver: true, now: now)
+            let handle = handle(of: entry, in: state)
+            let traits = BlockTraits(identityBits: header.identity.bits, byteCount: extent.byteCount, place: nil)
+            core.recency.withLock { $0.inserted(handle, traits) }
+            return (handle, replacedNode)
+        }
+    }
+
+    /// Says that the payload of this handle's block was proved; false when it was known, or the block has gone.
+    func markVerified(_ handle: BlockHandle) -> Bool {
+        state.withLock { state in
+            guard let entry = state.find(entry(of: handle.slot), generation: handle.generation),
+                state.entries[entry].flags.contains(.unverified)
+            else { return false }
+            state.markVerified(entry)
+            return true
+        }
+    }
+
+    /// Whether the visible block of this identity is there and was not proved yet; its handle then.
+    func unverified(_ identity: BlockIdentity) -> BlockHandle? {
+        state.withLock { state in
+            guard let entry = state.find(identity), state.entries[entry].flags.contains(.unverified) else {
+                return nil
+            }
+            return handle(of: entry, in: state)
+        }
+    }
+
+    /// The first block that was not proved yet among the entries from `start` on, and where to go on; looks at no more
+    /// entries than one hold of the lock may.
+    func unverifiedStep(from start: Int) -> (next: Int?, handle: BlockHandle?) {
+        state.withLock { state in
+            let end = min(start + Self.walkStepCount, state.entries.count)
+            var entry = start
+            while entry < end {
+                defer { entry += 1 }
+                guard state.entries[entry].flags.contains(.unverified) else { continue }
+                return (entry + 1, handle(of: entry, in: state))
+            }
+            return (end < state.entries.count ? end : nil, nil)
         }
     }
 
@@ -385,6 +477,8 @@ final class Shard: Sendable {
     }
 
     private func unlink(_ entry: Int, reason: RemovalReason, in state: inout ShardState) -> Departure {
+        // Before anything else: whatever becomes of the process, the block does not come back.
+        core.file?.directory.clear(state.entries[entry].extentNode)
         core.recency.withLock { $0.removed(slot(of: entry), isEviction: reason == .evicted) }
         return state.unlink(entry, reason: reason)
     }

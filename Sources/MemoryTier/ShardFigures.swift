@@ -8,6 +8,8 @@ struct ShardFigures {
     var dirty = Tally()
     /// Visible blocks under a pin.
     var pinned = Tally()
+    /// Visible blocks whose payload was not proved since they were taken over.
+    var unverified = Tally()
     /// Blocks under a lease, removed ones included.
     var leased = Tally()
     /// Removed blocks under a lease.
@@ -22,6 +24,7 @@ struct ShardFigures {
         left.payloadByteCount += right.payloadByteCount
         left.dirty += right.dirty
         left.pinned += right.pinned
+        left.unverified += right.unverified
         left.leased += right.leased
         left.departing += right.departing
         left.storedBlockTotal += right.storedBlockTotal

@@ -67,10 +67,22 @@ struct ShardState {
     }
 
     /// Makes a block visible in a vacant entry.
-    mutating func link(_ number: Int, header: BlockHeader, extent: Extent, isDirty: Bool, now: UInt64) {
+    mutating func link(
+        _ number: Int,
+        header: BlockHeader,
+        extent: Extent,
+        isDirty: Bool,
+        isTakenOver: Bool = false,
+        now: UInt64
+    ) {
         entries[number].occupy(with: header, extent: extent)
         entries[number].flags = .linked
-        figures.storedBlockTotal += 1
+        if isTakenOver {
+            entries[number].flags.insert(.unverified)
+            figures.unverified.add(extent.byteCount)
+        } else {
+            figures.storedBlockTotal += 1
+        }
         figures.linked.add(extent.byteCount)
         figures.payloadByteCount += header.payloadByteCount
         if isDirty {
@@ -91,6 +103,7 @@ struct ShardState {
         figures.removed[reason.rawValue].add(byteCount)
         if entry.flags.contains(.dirty) { figures.dirty.subtract(byteCount) }
         if entry.flags.contains(.pinned) { figures.pinned.subtract(byteCount) }
+        if entry.flags.contains(.unverified) { figures.unverified.subtract(byteCount) }
         entries[number].flags = []
         if entry.leaseCount > 0 {
             figures.departing.add(byteCount)
@@ -156,6 +169,20 @@ struct ShardState {
         guard entries[number].flags.contains(.dirty) else { return }
         entries[number].flags.remove(.dirty)
         figures.dirty.subtract(entries[number].byteCount)
+    }
+
+    /// Says that the block's payload was proved.
+    mutating func markVerified(_ number: Int) {
+        guard entries[number].flags.contains(.unverified) else { return }
+        entries[number].flags.remove(.unverified)
+        figures.unverified.subtract(entries[number].byteCount)
+    }
+
+    /// Says that no other tier holds the block after all.
+    mutating func markDirty(_ number: Int) {
+        guard !entries[number].flags.contains(.dirty) else { return }
+        entries[number].flags.insert(.dirty)
+        figures.dirty.add(entries[number].byteCount)
     }
 
     /// Changes the attributes, and the pin's figures with them.

@@ -12,6 +12,8 @@ package struct NodeConfiguration: Sendable {
     package var lmPort: Int?
     /// Directory of the disk tier and of the node's secret; `nil` keeps nothing on disk.
     package var dataDirectory: String?
+    /// Where the memory tier is kept when the process ends.
+    package var memoryFile = MemoryFileChoice.off
     /// Bytes of the memory tier's arena.
     package var memoryByteCount = 2 << 30
     /// Which block leaves memory when there is no room.

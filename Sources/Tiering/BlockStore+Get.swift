@@ -79,9 +79,8 @@ extension BlockStore {
     }
 
     private func remove(corrupt lease: BlockLease) {
-        // Another block may have taken its place under the same key.
-        guard memory.handle(lease.identity) == lease.handle else { return }
-        _ = memory.remove(lease.identity, reason: .corrupt)
+        // By its handle: another block may have taken its place under the same key.
+        memory.remove(lease.handle, reason: .corrupt)
     }
 
     /// A lease on a block in memory whose identity is proved, and its checksum if wanted.

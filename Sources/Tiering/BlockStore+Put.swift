@@ -166,7 +166,7 @@ extension BlockStore {
     /// Takes an older version out of the disk tier's index, and keeps a read of it under way from becoming visible.
     func forgetOnDisk(_ identity: BlockIdentity) {
         guard let disk else { return }
-        _ = disk.invalidate(identity)
+        if let bound = disk.invalidateNoting(identity) { note(.removal(identity), before: bound) }
         loader?.cancel(identity)
     }
 }

@@ -91,6 +91,20 @@ extension BlockStore {
         all.add("blocks_deleted", counters.deleted)
         all.add("blocks_replaced", counters.replaced)
         all.add("memory_corrupt", counters.corruptMemory)
+        addMemoryFile(memory, &all)
+    }
+
+    private func addMemoryFile(_ memory: MemoryStatistics, _ all: inout Statistics) {
+        let report = memoryFileReport
+        all.add("memory_file", text: report?.path ?? "off")
+        all.add("memory_claimed_bytes", memory.claimedByteCount)
+        all.add("memory_recovered_blocks", report?.blockCount ?? 0)
+        all.add("memory_recovered_bytes", report?.byteCount ?? 0)
+        all.add("memory_recovered_damaged", (report?.damagedBlockCount ?? 0) + Int(clamping: memory.damagedBlockTotal))
+        all.add("memory_recovered_verified", Int(clamping: memory.verifiedBlockTotal))
+        all.add("memory_recovered_unverified", memory.unverifiedBlockCount)
+        all.add("memory_discarded", text: report?.discarded ?? "")
+        all.add("memory_changes_lost", self.memory.pendingChanges?.lostCount ?? 0)
     }
 
     private func addDisk(_ all: inout Statistics) {

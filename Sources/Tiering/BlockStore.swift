@@ -96,6 +96,7 @@ package final class BlockStore: Sendable {
             loader = nil
             writeBehind = nil
         }
+        takeOver()
         loader?.start()
         writeBehind?.start()
         maintenance.withLock { $0 = ServiceThread(name: "larder-tend") { self.tend() } }
@@ -103,6 +104,9 @@ package final class BlockStore: Sendable {
 
     /// What the disk tier found when it was opened.
     package var diskOpenReport: DiskOpenReport? { disk?.openReport }
+
+    /// What opening the memory file came to; `nil` when none was wanted.
+    package var memoryFileReport: MemoryFileReport? { memory.fileReport }
 
     /// Faults the arena's pages in; blocks, so give it a thread. Stops early when `progress` says false.
     package func prefault(progress: (_ byteCount: Int) -> Bool) {
@@ -184,6 +188,8 @@ package final class BlockStore: Sendable {
             // Readers give memory back without a sign, so who waits for some looks again on every tick.
             spaceWaiters.wakeAll()
             _ = memory.sweepExpired(blockCountMax: 4_096)
+            // A tenth of a core, so that reads seldom have to prove what the run before left.
+            _ = memory.proveTakenOver(byteCountMax: 16 << 20)
         }
     }
 

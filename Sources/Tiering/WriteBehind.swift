@@ -140,14 +140,16 @@ final class WriteBehind: Sendable {
     /// `nil`: write now. Otherwise milliseconds to sleep.
     private func pauseBeforeNextUnit() -> Int? {
         let hasRecords = disk.hasPendingRecords
+        let isMuchPending = memory.pendingChanges?.isHalfFull ?? false
         let now = clock.monotonicNanoseconds()
         return state.withLock { state in
             if !state.waiters.isEmpty { return nil }
             guard !state.isEmpty else {
-                return state.isFlushing && hasRecords ? nil : 1_000
+                return hasRecords && (state.isFlushing || isMuchPending) ? nil : 1_000
             }
             let oldest = state.queue[state.head].since
-            if state.isFlushing || state.dirtyByteCount >= min(disk.unitByteCount, dirtyByteCountSoftMax)
+            if state.isFlushing || isMuchPending
+                || state.dirtyByteCount >= min(disk.unitByteCount, dirtyByteCountSoftMax)
                 || now &- oldest >= writeDelayNanoseconds
                 || state.dirtyHandles.count >= UnitPlan.blockCountMax
             {
@@ -182,7 +184,10 @@ final class WriteBehind: Sendable {
                 catchUp(with: lease)
                 plan.leases.append(lease)
             }
+            let mark = memory.pendingChanges?.mark
             try writer.finish()
+            // Before any block becomes clean: until then memory has what a change that is made twice might hide.
+            if let mark { memory.pendingChanges?.forget(before: mark) }
             succeed(plan)
         } catch {
             fail(plan, error)

@@ -23,7 +23,7 @@ final class RunningProgram {
     init(_ arguments: [String], environment: [String: String] = [:], input: String = "") throws {
         process.executableURL = URL(filePath: Self.path)
         process.arguments = arguments
-        process.environment = environment.merging(["PATH": "/usr/bin:/bin", "SWIFT_BACKTRACE": "enable=no"]) {
+        process.environment = environment.merging(["PATH": "/usr/bin:/bin", "SWIFT_BACKTRACE": "enable=no", "LARDER_MEMORY_FILE": "off"]) {
             $1
         }
         process.standardOutput = output

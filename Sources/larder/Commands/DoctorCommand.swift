@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Foundation
+internal import MemoryTier
 internal import Node
 
 #if canImport(Glibc)
@@ -55,13 +56,19 @@ struct DoctorCommand: ParsableCommand {
     private func memory(_ node: NodeConfiguration) -> [Finding] {
         let meminfo = SystemFacts.text("/proc/meminfo") ?? ""
         let available = MemoryChecks.value(of: "MemAvailable", in: meminfo) ?? 0
+        let own = node.memoryFile.path(dataDirectory: node.dataDirectory).flatMap(MemoryFileInventory.item(at:))
         var findings = [
             MemoryChecks.memory(
                 available: available,
                 groupLimit: SystemFacts.groupMemoryLimit,
                 arena: node.memoryByteCount
             ),
-            MemoryChecks.sharedMemory(free: SystemFacts.freeBytes("/dev/shm")),
+            MemoryChecks.sharedMemory(
+                free: SystemFacts.freeBytes(MemoryFileChoice.folder),
+                arena: node.memoryFile.path(dataDirectory: node.dataDirectory) == nil ? nil : node.memoryByteCount,
+                own: own?.byteCount ?? 0
+            ),
+            MemoryChecks.leftovers(MemoryCommand.files.filter { !$0.isInUse && $0.path != own?.path }),
             MemoryChecks.hugePages(
                 setting: SystemFacts.text("/sys/kernel/mm/transparent_hugepage/shmem_enabled")
             ),

@@ -12,6 +12,7 @@ enum ServeSetting: String, CaseIterable, Sendable {
     case dataDir = "data-dir"
     case memory
     case memoryPolicy = "memory-policy"
+    case memoryFile = "memory-file"
     case disk
     case users
     case threads
@@ -39,6 +40,7 @@ enum ServeSetting: String, CaseIterable, Sendable {
         case .unix, .lmPort, .dataDir, .users: nil
         case .memory: "2GiB"
         case .memoryPolicy: "forecast"
+        case .memoryFile: "auto"
         case .disk: "10GiB"
         case .sharedWrites: "false"
         case .prefault: "true"
@@ -67,6 +69,8 @@ enum ServeSetting: String, CaseIterable, Sendable {
         case .memory: "RAM for blocks, at least 16MiB; the process stays within 256MiB above it."
         case .memoryPolicy:
             "Which block leaves a full RAM: \(EvictionPolicyName.list). See 'larder trace simulate'."
+        case .memoryFile:
+            "Where RAM outlives the process: auto is a file in /dev/shm beside a data directory, off is nowhere, or a path on a tmpfs."
         case .disk: "Disk space for blocks; 0 turns the disk tier off."
         case .users: "File of users and passwords, made by 'larder user add'."
         case .threads: "Event-loop threads; 0 is one per core."
@@ -94,6 +98,7 @@ enum ServeSetting: String, CaseIterable, Sendable {
         case .users: "file"
         case .memory, .disk: "bytes"
         case .memoryPolicy: "name"
+        case .memoryFile: "auto|off|path"
         case .prefault, .sharedWrites: "true|false"
         case .threads, .connections: "count"
         case .putWait, .handshakeTimeout, .idleTimeout, .existsLease, .drainTimeout: "time"

@@ -1,3 +1,5 @@
+internal import MemoryTier
+
 /// Judges the machine's memory.
 ///
 /// Pure: what the kernel's files say is given.
@@ -25,8 +27,8 @@ enum MemoryChecks {
         return nil
     }
 
-    /// What shared memory holds: the arena is a file in memory of the kernel's own, /dev/shm serves clients.
-    static func sharedMemory(free: Int?) -> Finding {
+    /// Whether /dev/shm has room for the arena, where it is a file there; `own` is what the node's file holds already.
+    static func sharedMemory(free: Int?, arena: Int?, own: Int) -> Finding {
         guard let free else {
             return .warning(
                 "/dev/shm",
@@ -34,7 +36,27 @@ enum MemoryChecks {
                 fix: "mount -t tmpfs tmpfs /dev/shm, if programs on this machine are to share memory"
             )
         }
-        return .ok("/dev/shm", "\(ByteCount(bytes: free)) free, the arena does not count against it")
+        guard let arena else {
+            return .ok("/dev/shm", "\(ByteCount(bytes: free)) free, the arena does not count against it")
+        }
+        let text = "\(ByteCount(bytes: free + own)) for an arena of \(ByteCount(bytes: arena))"
+        guard free + own < arena + arena / 64 else { return .ok("/dev/shm", text) }
+        return .warning(
+            "/dev/shm",
+            text + ": RAM will not outlive the process",
+            fix: "mount -o remount,size=..., docker run --shm-size ..., a lower --memory, or --memory-file off"
+        )
+    }
+
+    /// What other nodes have left.
+    static func leftovers(_ files: [MemoryFileInventory.Item]) -> Finding {
+        guard !files.isEmpty else { return .ok("kept memory", "none that no node uses") }
+        let byteCount = files.reduce(0) { $0 + $1.byteCount }
+        return .warning(
+            "kept memory",
+            "\(ByteCount(bytes: byteCount)) in \(files.count) files for nodes that do not run",
+            fix: "start them, or give it back: larder memory list, larder memory remove"
+        )
     }
 
     /// Whether the kernel may back the arena with huge pages; `setting` is the content of shmem_enabled.
