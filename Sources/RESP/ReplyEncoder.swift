@@ -28,29 +28,6 @@ package struct ReplyEncoder: Sendable {
         lineEnd()
     }
 
-    /// `+text` for each of `count` texts, written at once.
-    package mutating func simples(count: Int, _ text: (Int) -> StaticString) {
-        let byteCount = (0..<count).reduce(0) { $0 + text($1).utf8CodeUnitCount + 3 }
-        _ = unsafe buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: byteCount) { bytes in
-            var end = 0
-            for index in 0..<count {
-                let text = text(index)
-                unsafe bytes[end] = UInt8(ascii: "+")
-                // SAFETY: a static string's code units live for ever; there is room for all texts and their line ends.
-                let letters = unsafe UnsafeRawBufferPointer(
-                    start: text.utf8Start,
-                    count: text.utf8CodeUnitCount
-                )
-                unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[(end + 1)...]).copyMemory(from: letters)
-                end += 1 + letters.count
-                unsafe bytes[end] = 13
-                unsafe bytes[end + 1] = 10
-                end += 2
-            }
-            return end
-        }
-    }
-
     /// `+text`, for text that is made at run time; line ends in it become spaces.
     package mutating func simple(text: String) {
         byte("+")
