@@ -173,7 +173,7 @@ extension RedisConnection {
         KV.BORROW ns KEYS n key ...           -> [loan or nil, [[offset, bytes, XXH3] | held | nil, ...]]; KV.RELEASE loan
         KV.RESERVE ns [TTL ms] [TOKENS n] [PIN] [DURABLE] BLOCKS n key bytes ...
                                               -> [[place, offset] | exists | refused reason, ...]
-        KV.COMMIT place ...                   -> [stored | exists | refused reason, ...]
+        KV.COMMIT place XXH3 ...              -> [stored | exists | refused reason, ...]
         KV.ABORT place ...                    -> places given back
         KV.PIN ns [TTL ms] KEYS n key ...     keeps blocks from eviction -> [1 or 0, ...]
         KV.UNPIN ns KEYS n key ...            -> [1 or 0, ...]
