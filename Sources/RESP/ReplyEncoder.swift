@@ -160,12 +160,26 @@ package struct ReplyEncoder: Sendable {
     }
 
     private mutating func header(_ mark: Unicode.Scalar, _ value: Int) {
-        byte(mark)
-        if (0...9).contains(value) {
-            buffer.writeInteger(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value))
-        } else {
-            buffer.writeString(String(value))
+        // The mark, a sign, nineteen digits and the line end: written from the back.
+        let room = 23
+        var digits: InlineArray<23, UInt8> = .init(repeating: 0)
+        digits[room - 1] = 0x0A
+        digits[room - 2] = 0x0D
+        var start = room - 2
+        var rest = value.magnitude
+        repeat {
+            start -= 1
+            digits[start] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+            rest /= 10
+        } while rest > 0
+        if value < 0 {
+            start -= 1
+            digits[start] = UInt8(ascii: "-")
         }
-        lineEnd()
+        start -= 1
+        digits[start] = UInt8(ascii: mark)
+        let line = digits.span
+        // SAFETY: the bytes are copied before the call returns.
+        _ = unsafe line.extracting(start..<room).withUnsafeBytes { unsafe buffer.writeBytes($0) }
     }
 }

@@ -19,6 +19,13 @@ struct ReplyEncoderTests {
         }
         expect("+OK\r\n", "+OK\r\n") { $0.simple("OK") }
         expect("-ERR a b\r\n", "-ERR a b\r\n") { $0.error("ERR a\nb") }
+        expect(
+            ":9223372036854775807\r\n:-9223372036854775808\r\n",
+            ":9223372036854775807\r\n:-9223372036854775808\r\n"
+        ) {
+            $0.integer(.max)
+            $0.integer(.min)
+        }
         expect(":0\r\n:-12\r\n:1234567\r\n", ":0\r\n:-12\r\n:1234567\r\n") {
             $0.integer(0)
             $0.integer(-12)
