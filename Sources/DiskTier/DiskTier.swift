@@ -1,4 +1,5 @@
 package import Blocks
+import PayloadCoding
 import Synchronization
 
 /// Blocks on disk: an exact index in memory over a log of segments in RocksDB.

@@ -25,6 +25,11 @@ package final class BlockLease: @unchecked Sendable {
     /// The client's key, copied.
     package var keyBytes: [UInt8] { shard.core.arena.key(atByteOffset: entryOffset, byteCount: keyByteCount) }
 
+    /// Header and key as they are encoded before the payload.
+    var head: UnsafeRawBufferPointer {
+        unsafe shard.core.arena.head(atByteOffset: entryOffset, keyByteCount: keyByteCount)
+    }
+
     /// Where the payload lies behind the arena's first byte.
     package var payloadOffset: Int { unsafe shard.core.arena.offset(of: payload.baseAddress) }
 

@@ -121,7 +121,7 @@ struct MemoryRecovery {
     private func header(of extent: Extent) -> BlockHeader? {
         // SAFETY: the extent was found to lie inside the arena, in pages that are there.
         let bytes = unsafe UnsafeRawBufferPointer(file.arena.bytes(of: extent)).bytes
-        guard let header = try? BlockHeader(decoding: bytes), header.codec == .raw,
+        guard let header = try? BlockHeader(decoding: bytes),
             ExtentLayout(keyByteCount: header.keyByteCount, payloadByteCount: header.storedByteCount)
                 .granuleCount == extent.granuleCount
         else { return nil }

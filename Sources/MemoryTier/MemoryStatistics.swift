@@ -28,6 +28,12 @@ package struct MemoryStatistics: Sendable, Hashable {
     package var pinnedBlockCount = 0
     /// Bytes of visible blocks under a pin whose end no sweep has met yet.
     package var pinnedByteCount = 0
+    /// Visible blocks whose payload is coded.
+    package var packedBlockCount = 0
+    /// Bytes of visible blocks whose payload is coded.
+    package var packedByteCount = 0
+    /// Payload bytes of those, before coding.
+    package var packedPayloadByteCount = 0
     /// Blocks under at least one lease or hold, removed ones included.
     package var leasedBlockCount = 0
     /// Bytes of blocks under at least one lease or hold, removed ones included.
@@ -69,6 +75,9 @@ package struct MemoryStatistics: Sendable, Hashable {
         pinnedByteCount = figures.pinned.byteCount
         unverifiedBlockCount = figures.unverified.blockCount
         unverifiedByteCount = figures.unverified.byteCount
+        packedBlockCount = figures.packed.blockCount
+        packedByteCount = figures.packed.byteCount
+        packedPayloadByteCount = figures.packedPayloadByteCount
         leasedBlockCount = figures.leased.blockCount
         leasedByteCount = figures.leased.byteCount
         departingBlockCount = figures.departing.blockCount

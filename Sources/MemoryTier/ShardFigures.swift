@@ -10,6 +10,10 @@ struct ShardFigures {
     var pinned = Tally()
     /// Visible blocks whose payload was not proved since they were taken over.
     var unverified = Tally()
+    /// Visible blocks whose payload is coded.
+    var packed = Tally()
+    /// Payload bytes of those, before coding.
+    var packedPayloadByteCount = 0
     /// Blocks under a lease, removed ones included.
     var leased = Tally()
     /// Removed blocks under a lease.
@@ -25,6 +29,8 @@ struct ShardFigures {
         left.dirty += right.dirty
         left.pinned += right.pinned
         left.unverified += right.unverified
+        left.packed += right.packed
+        left.packedPayloadByteCount += right.packedPayloadByteCount
         left.leased += right.leased
         left.departing += right.departing
         left.storedBlockTotal += right.storedBlockTotal

@@ -40,6 +40,12 @@ struct Space: ~Copyable {
     /// There is no more than what is given out already.
     mutating func settleForLess() { granuleCountMax = allocator.granuleCount }
 
+    /// Bytes that are free, or can still be given out.
+    var unusedByteCount: Int {
+        (allocator.freeGranuleCount + max(0, granuleCountMax - allocator.granuleCount))
+            * Extent.granuleByteCount
+    }
+
     /// Takes an extent for a reservation.
     ///
     /// Reservations together take at most half of the arena; one always may.

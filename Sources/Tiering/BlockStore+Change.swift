@@ -22,7 +22,7 @@ extension BlockStore {
             let (count, bound) = disk.invalidateAllNoting(prefix: space.prefix)
             onDisk = count
             if let bound { note(.clear(space.prefix), before: bound) }
-            loader?.cancelAll(prefix: space.prefix)
+            loader.cancelAll(prefix: space.prefix)
             // What a read made visible between the two steps goes too.
             _ = memory.removeAll(prefix: space.prefix, reason: .cleared)
         }
@@ -77,7 +77,7 @@ extension BlockStore {
             let bound = disk.invalidateNoting(identity)
             onDisk = bound != nil
             if let bound { note(.removal(identity), before: bound) }
-            loader?.cancel(identity)
+            loader.cancel(identity)
             _ = memory.remove(identity, reason: .deleted)
         }
         let wasReadable = inMemory.map { !$0.attributes.isExpired(at: now) } ?? onDisk

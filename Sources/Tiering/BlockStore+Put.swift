@@ -90,7 +90,11 @@ extension BlockStore {
         switch outcome {
         case .stored(let handle):
             if options.replaces { forgetOnDisk(identity) }
-            if goesToDisk { writeBehind?.enqueue(handle, byteCount: byteCount) }
+            if goesToDisk {
+                writeBehind?.enqueue(handle, byteCount: byteCount)
+            } else {
+                packer?.offer(handle)
+            }
             counters.stored.add()
             counters.storedBytes.add(byteCount)
             counters.storedTokens.add(Int(options.tokenCount))
@@ -167,6 +171,6 @@ extension BlockStore {
     func forgetOnDisk(_ identity: BlockIdentity) {
         guard let disk else { return }
         if let bound = disk.invalidateNoting(identity) { note(.removal(identity), before: bound) }
-        loader?.cancel(identity)
+        loader.cancel(identity)
     }
 }

@@ -24,10 +24,16 @@ extension BlockStore {
                     held.payloadChecksum == block.summary.payloadChecksum
                 {
                     memory.markClean(block.handle)
+                    packer?.offer(block.handle)
                     continue
                 }
                 forgetOnDisk(block.identity)
             } else if block.wasClean, !disk.openReport.hasLost {
+                continue
+            }
+            guard !memory.isPacked(block.identity) else {
+                // The disk has lost what it had: the packed one is as good as one of a node without a disk.
+                memory.markClean(block.handle)
                 continue
             }
             memory.markDirty(block.handle)

@@ -24,7 +24,8 @@ package final class BlockStore: Sendable {
     let hotPrefixes: HotPrefixes
     let chains = ChainPlaces()
     let spaceWaiters = SpaceWaiters()
-    let loader: DiskLoader?
+    let loader: BlockLoader
+    let packer: MemoryPacker?
     let writeBehind: WriteBehind?
     let isDraining = Atomic<Bool>(false)
 
@@ -75,29 +76,39 @@ package final class BlockStore: Sendable {
         self.departures = departures
         leases = LeaseTable(countMax: configuration.leaseCountMax, now: clock.monotonicNanoseconds())
         hotPrefixes = HotPrefixes(countMax: configuration.hotPrefixCountMax)
-        if let disk {
-            loader = DiskLoader(
+        let packer =
+            configuration.packsMemory
+            ? MemoryPacker(
                 memory: memory,
-                disk: disk,
                 counters: counters,
-                chains: chains,
-                pinnedByteCountMax: Int(Double(memory.arena.byteCount) * configuration.pinnedShareMax),
-                configuration: configuration
-            )
+                queueCountMax: memoryConfiguration.blockCountMax
+            ) : nil
+        loader = BlockLoader(
+            memory: memory,
+            disk: disk,
+            counters: counters,
+            chains: chains,
+            packer: packer,
+            pinnedByteCountMax: Int(Double(memory.arena.byteCount) * configuration.pinnedShareMax),
+            configuration: configuration
+        )
+        if let disk {
             writeBehind = WriteBehind(
                 memory: memory,
                 disk: disk,
                 clock: clock,
                 counters: counters,
+                packer: packer,
                 waitersForSpace: spaceWaiters,
                 configuration: configuration
             )
         } else {
-            loader = nil
             writeBehind = nil
         }
+        self.packer = packer
         takeOver()
-        loader?.start()
+        loader.start()
+        packer?.start()
         writeBehind?.start()
         maintenance.withLock { $0 = ServiceThread(name: "larder-tend") { self.tend() } }
     }
@@ -170,7 +181,8 @@ package final class BlockStore: Sendable {
             return thread
         }?.join()
         spaceWaiters.wakeAll()
-        loader?.stop()
+        packer?.stop()
+        loader.stop()
         writeBehind?.stop()
         disk?.close()
     }

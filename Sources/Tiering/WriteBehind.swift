@@ -37,6 +37,7 @@ final class WriteBehind: Sendable {
     private let disk: DiskTier
     private let clock: any CacheClock
     private let counters: StoreCounters
+    private let packer: MemoryPacker?
     private let waitersForSpace: SpaceWaiters
     private let writeDelayNanoseconds: UInt64
     private let dirtyByteCountSoftMax: Int
@@ -52,6 +53,7 @@ final class WriteBehind: Sendable {
         disk: DiskTier,
         clock: any CacheClock,
         counters: StoreCounters,
+        packer: MemoryPacker?,
         waitersForSpace: SpaceWaiters,
         configuration: StoreConfiguration
     ) {
@@ -59,6 +61,7 @@ final class WriteBehind: Sendable {
         self.disk = disk
         self.clock = clock
         self.counters = counters
+        self.packer = packer
         self.waitersForSpace = waitersForSpace
         writeDelayNanoseconds = configuration.writeDelay.nanoseconds
         dirtyByteCountSoftMax = Int(Double(memory.arena.byteCount) * configuration.dirtyShareMax / 2)
@@ -210,6 +213,7 @@ final class WriteBehind: Sendable {
     private func succeed(_ plan: UnitPlan) {
         for lease in plan.leases {
             memory.markClean(lease.handle)
+            packer?.offer(lease.handle)
             unsafe counters.bytesWritten.add(lease.payload.count)
         }
         counters.unitsWritten.add()
