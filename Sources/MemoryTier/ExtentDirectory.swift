@@ -39,7 +39,8 @@ struct ExtentDirectory: @unchecked Sendable {
     func publish(_ extent: Extent, sequence: UInt64, isClean: Bool) {
         let place = unsafe address(of: extent.node)
         let first =
-            UInt64(truncatingIfNeeded: extent.firstGranule) | UInt64(truncatingIfNeeded: extent.granuleCount) << 38
+            UInt64(truncatingIfNeeded: extent.firstGranule) | UInt64(truncatingIfNeeded: extent.granuleCount)
+            << 38
         unsafe larder_store_release(place, first | (isClean ? Self.cleanBit : 0))
         let check = Self.check(first, sequence: sequence, node: extent.node)
         unsafe larder_store_release(place + 8, sequence << 16 | check)

@@ -115,7 +115,9 @@ struct MemoryFileHeader: Equatable {
 
     private static func checksum(_ bytes: [UInt8]) -> UInt64 {
         // SAFETY: the bytes are read during the call only.
-        unsafe bytes.withUnsafeBytes { unsafe PayloadChecksum.of(UnsafeRawBufferPointer(rebasing: $0.dropLast(8))) }
+        unsafe bytes.withUnsafeBytes {
+            unsafe PayloadChecksum.of(UnsafeRawBufferPointer(rebasing: $0.dropLast(8)))
+        }
     }
 
     /// Why the file of this header is not the one to go on with; `nil` when it is.

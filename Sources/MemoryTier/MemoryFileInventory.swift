@@ -80,7 +80,9 @@ package enum MemoryFileInventory {
         let bytes = MemoryFileOpening.headers(descriptor, fileByteCount: Int(status.st_size))
         let owner = (try? MemoryFileHeader.newest(in: bytes))?.owner ?? ""
         // One that was damaged or cut is known by its name alone.
-        guard !owner.isEmpty || path.split(separator: "/").last?.hasPrefix("larder-") == true else { return nil }
+        guard !owner.isEmpty || path.split(separator: "/").last?.hasPrefix("larder-") == true else {
+            return nil
+        }
         return Item(
             path: path,
             byteCount: Int(status.st_blocks) * 512,

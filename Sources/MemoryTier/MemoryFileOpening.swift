@@ -41,7 +41,8 @@ struct MemoryFileOpening {
             switch try examine(descriptor) {
             case .success(let header):
                 guard let file = try takeBack(descriptor, header, run) else { return unrecorded }
-                guard file.claimedByteCount > 0 || file.claim(byteCount: Arena.populateStepByteCount) != nil else {
+                guard file.claimedByteCount > 0 || file.claim(byteCount: Arena.populateStepByteCount) != nil
+                else {
                     unsafe _ = unlink(configuration.path)
                     return .unavailable("no room for \(configuration.path): \(Self.reason)")
                 }
@@ -101,7 +102,9 @@ struct MemoryFileOpening {
                 status.st_uid == geteuid(), status.st_mode & 0o077 == 0
             else {
                 close(descriptor)
-                return .foreign("\(path) is not a file of this user's alone; remove it, or name another --memory-file")
+                return .foreign(
+                    "\(path) is not a file of this user's alone; remove it, or name another --memory-file"
+                )
             }
             guard larder_lock_byte(descriptor, MemoryFile.ownerLockOffset, 1) == 0 else {
                 close(descriptor)
@@ -174,11 +177,18 @@ struct MemoryFileOpening {
         _ run: RunMark
     ) throws(CacheError) -> MemoryFile? {
         let latest = configuration.latestRun ?? .none
-        let file = try MemoryFile(descriptor, header, layout: layout, sharesWrites: sharesWrites, configuration)
+        let file = try MemoryFile(
+            descriptor,
+            header,
+            layout: layout,
+            sharesWrites: sharesWrites,
+            configuration
+        )
         file.updateHeader { header in
             header.run = latest
             header.nextRun = run
-            header.owner = MemoryFileHeader(layout: layout, secretFingerprint: .zero, owner: configuration.owner).owner
+            header.owner =
+                MemoryFileHeader(layout: layout, secretFingerprint: .zero, owner: configuration.owner).owner
         }
         guard configuration.recordRun(run) == nil else {
             unsafe _ = unlink(configuration.path)
@@ -209,7 +219,9 @@ struct MemoryFileOpening {
             close(descriptor)
             return outcome
         }
-        guard larder_lock_byte(descriptor, MemoryFile.ownerLockOffset, 1) == 0 else { return refuse("cannot lock") }
+        guard larder_lock_byte(descriptor, MemoryFile.ownerLockOffset, 1) == 0 else {
+            return refuse("cannot lock")
+        }
         guard ftruncate(descriptor, off_t(layout.byteCount)) == 0,
             Self.allocate(descriptor, at: layout.arenaByteCount, layout.byteCount - layout.arenaByteCount)
         else { return refuse("no room for") }
@@ -220,7 +232,13 @@ struct MemoryFileOpening {
         )
         let file: MemoryFile
         do throws(CacheError) {
-            file = try MemoryFile(descriptor, header, layout: layout, sharesWrites: sharesWrites, configuration)
+            file = try MemoryFile(
+                descriptor,
+                header,
+                layout: layout,
+                sharesWrites: sharesWrites,
+                configuration
+            )
         } catch {
             unsafe _ = unlink(path)
             throw error

@@ -71,7 +71,9 @@ extension MemoryTier {
             let start = prefaultedByteCount.load(ordering: .relaxed)
             // A memory file's pages first have to be there.
             let end = min(start + Arena.populateStepByteCount, arena.byteCount)
-            if let file = core.file, file.claimedByteCount < end, !core.grow(byteCount: end - file.claimedByteCount) {
+            if let file = core.file, file.claimedByteCount < end,
+                !core.grow(byteCount: end - file.claimedByteCount)
+            {
                 guard file.claimedByteCount >= end else { return }
             }
             guard let next = arena.populate(from: start) else { return }

@@ -219,7 +219,11 @@ final class Shard: Sendable {
             let entry = state.takeVacant()
             state.link(entry, header: header, extent: extent, isDirty: isDirty, isTakenOver: true, now: now)
             let handle = handle(of: entry, in: state)
-            let traits = BlockTraits(identityBits: header.identity.bits, byteCount: extent.byteCount, place: nil)
+            let traits = BlockTraits(
+                identityBits: header.identity.bits,
+                byteCount: extent.byteCount,
+                place: nil
+            )
             core.recency.withLock { $0.inserted(handle, traits) }
             return (handle, replacedNode)
         }

@@ -214,7 +214,8 @@ final class RunningNode: Sendable {
             logger.notice(
                 "removed the memory that a node left whose data directory is gone",
                 metadata: [
-                    "path": "\(orphan.path)", "data_dir": "\(orphan.owner ?? "")", "bytes": "\(orphan.byteCount)",
+                    "path": "\(orphan.path)", "data_dir": "\(orphan.owner ?? "")",
+                    "bytes": "\(orphan.byteCount)",
                 ]
             )
         }
@@ -271,7 +272,8 @@ final class RunningNode: Sendable {
             "memory taken back",
             metadata: [
                 "blocks": "\(report.blockCount)", "bytes": "\(report.byteCount)",
-                "expired_blocks": "\(report.expiredBlockCount)", "damaged_blocks": "\(report.damagedBlockCount)",
+                "expired_blocks": "\(report.expiredBlockCount)",
+                "damaged_blocks": "\(report.damagedBlockCount)",
                 "seconds": "\(report.seconds)",
             ]
         )

@@ -100,7 +100,10 @@ extension BlockStore {
         all.add("memory_claimed_bytes", memory.claimedByteCount)
         all.add("memory_recovered_blocks", report?.blockCount ?? 0)
         all.add("memory_recovered_bytes", report?.byteCount ?? 0)
-        all.add("memory_recovered_damaged", (report?.damagedBlockCount ?? 0) + Int(clamping: memory.damagedBlockTotal))
+        all.add(
+            "memory_recovered_damaged",
+            (report?.damagedBlockCount ?? 0) + Int(clamping: memory.damagedBlockTotal)
+        )
         all.add("memory_recovered_verified", Int(clamping: memory.verifiedBlockTotal))
         all.add("memory_recovered_unverified", memory.unverifiedBlockCount)
         all.add("memory_discarded", text: report?.discarded ?? "")

@@ -76,7 +76,10 @@ struct ExtentAllocatorTests {
         #expect(none == nil)
     }
 
-    @Test("taken up from its held extents, an allocator goes on where the other ended; and it grows", arguments: 1...8)
+    @Test(
+        "taken up from its held extents, an allocator goes on where the other ended; and it grows",
+        arguments: 1...8
+    )
     func takenUp(seed: UInt64) throws {
         var random = SeededRandom(seed: seed)
         var total = 20_000

@@ -50,8 +50,14 @@ struct MemoryFileTests {
         for number in 0..<8 { try bench.put(number, Workbench.bytes(number, count: 70_000), isDirty: true) }
         #expect(bench.tier.remove(Workbench.identity(0), reason: .deleted) != nil)
         try bench.put(1, Workbench.bytes(101, count: 500), replaces: true)
-        #expect(bench.tier.update(Workbench.identity(2)) { $0.expiresAt = file.clock.unixMilliseconds() + 5 } != nil)
-        #expect(bench.tier.update(Workbench.identity(3)) { $0.expiresAt = file.clock.unixMilliseconds() + 500 } != nil)
+        #expect(
+            bench.tier.update(Workbench.identity(2)) { $0.expiresAt = file.clock.unixMilliseconds() + 5 }
+                != nil
+        )
+        #expect(
+            bench.tier.update(Workbench.identity(3)) { $0.expiresAt = file.clock.unixMilliseconds() + 500 }
+                != nil
+        )
         var held = bench.lease(4)
         #expect(bench.tier.remove(Workbench.identity(4), reason: .deleted) != nil)
         var reservation: Reservation? = try bench.reserve(9, byteCount: 1_000)
@@ -133,7 +139,8 @@ struct MemoryFileTests {
                     _ = bench.tier.sweepExpired(blockCountMax: 20)
                 }
                 let now = file.clock.unixMilliseconds()
-                for removal in bench.takeRemovals() where removal.reason == .evicted || removal.reason == .expired {
+                for removal in bench.takeRemovals()
+                where removal.reason == .evicted || removal.reason == .expired {
                     // Of a number that was put again meanwhile, an older block was evicted.
                     if !bench.holds(Int(removal.summary.attributes.tokenCount)) {
                         model[Int(removal.summary.attributes.tokenCount)] = nil
@@ -151,7 +158,9 @@ struct MemoryFileTests {
                 let summary = bench.tier.summary(Workbench.identity(number))
                 #expect(summary?.attributes.expiresAt == model[number]?.expiresAt)
                 #expect(summary?.attributes.pinnedUntil == model[number]?.pinnedUntil)
-                if Bool.random(using: &random) { #expect(bench.lease(number)?.bytes == model[number]?.payload) }
+                if Bool.random(using: &random) {
+                    #expect(bench.lease(number)?.bytes == model[number]?.payload)
+                }
             }
         }
     }
@@ -181,7 +190,10 @@ struct MemoryFileTests {
         #expect(bench.lease(7)?.bytes == Workbench.bytes(7, count: 300_000))
     }
 
-    @Test("readers on many threads of one unproved block get its bytes, or nobody does", arguments: [false, true])
+    @Test(
+        "readers on many threads of one unproved block get its bytes, or nobody does",
+        arguments: [false, true]
+    )
     func manyReaders(isDamaged: Bool) async throws {
         let file = try FileBench()
         var bench = try file.open()
@@ -200,7 +212,10 @@ struct MemoryFileTests {
         #expect(bench.tier.statistics().leasedBlockCount == 0)
     }
 
-    @Test("whatever bits change in the file, a block is right or a miss, and the tier opens", arguments: 1...6)
+    @Test(
+        "whatever bits change in the file, a block is right or a miss, and the tier opens",
+        arguments: 1...6
+    )
     func damageAnywhere(seed: UInt64) throws {
         var random = SeededRandom(seed: seed)
         for _ in 0..<40 {
@@ -218,8 +233,11 @@ struct MemoryFileTests {
                 let offset =
                     switch Int.random(in: 0..<6, using: &random) {
                     // Headers of blocks, their payloads, the directory, what comes behind it.
-                    case 0, 1: (extents.randomElement(using: &random) ?? 0) - Int.random(in: 1...192, using: &random)
-                    case 2: (extents.randomElement(using: &random) ?? 0) + Int.random(in: 0..<200_000, using: &random)
+                    case 0, 1:
+                        (extents.randomElement(using: &random) ?? 0) - Int.random(in: 1...192, using: &random)
+                    case 2:
+                        (extents.randomElement(using: &random) ?? 0)
+                            + Int.random(in: 0..<200_000, using: &random)
                     case 3, 4: layout.directoryOffset + Int.random(in: 0..<2_080, using: &random)
                     default: layout.stateOffset + Int.random(in: 0..<160, using: &random)
                     }
@@ -405,7 +423,9 @@ struct MemoryFileTests {
         #expect(MemoryFileInventory.item(at: file.path)?.isInUse == false)
         #expect(MemoryFileInventory.removeOrphans(in: folder.path, prefix: "larder-").isEmpty)
         try FileManager.default.moveItem(atPath: file.directory.path, toPath: file.directory.path + "-moved")
-        #expect(MemoryFileInventory.removeOrphans(in: folder.path, prefix: "larder-").map(\.path) == [file.path])
+        #expect(
+            MemoryFileInventory.removeOrphans(in: folder.path, prefix: "larder-").map(\.path) == [file.path]
+        )
         #expect(!FileManager.default.fileExists(atPath: file.path))
         #expect(try MemoryFileInventory.remove(file.path) == nil)
         try FileManager.default.moveItem(atPath: file.directory.path + "-moved", toPath: file.directory.path)

@@ -16,7 +16,9 @@ struct PendingChangesTests {
         }
     }
 
-    private func pending(_ bench: Workbench) throws -> PendingChanges { try #require(bench.tier.pendingChanges) }
+    private func pending(_ bench: Workbench) throws -> PendingChanges {
+        try #require(bench.tier.pendingChanges)
+    }
 
     @Test("what was noted and not forgotten is found in order, over many runs and round the ring")
     func ring() throws {

@@ -15,12 +15,16 @@ struct RestartTests {
         #expect(statistics.integer("memory_recovered_blocks") == 30)
         #expect(statistics.integer("write_queue_blocks") == 30)
         #expect(statistics.integer("memory_dirty_bytes") == statistics.integer("memory_used_bytes"))
-        for number in 0..<30 { #expect(try await restarting.get(number) == content(number, byteCount: 50_000)) }
+        for number in 0..<30 {
+            #expect(try await restarting.get(number) == content(number, byteCount: 50_000))
+        }
         #expect(try restarting.store.statistics().integer("hits_memory") == 30)
         try restarting.restart(drains: true)
         #expect(try restarting.store.statistics().integer("write_queue_blocks") == 0)
         try restarting.restartWithoutMemory()
-        for number in 0..<30 { #expect(try await restarting.get(number) == content(number, byteCount: 50_000)) }
+        for number in 0..<30 {
+            #expect(try await restarting.get(number) == content(number, byteCount: 50_000))
+        }
         #expect(try restarting.store.statistics().integer("hits_disk") == 30)
     }
 
@@ -64,9 +68,13 @@ struct RestartTests {
         let restarting = try RestartingStore()
         for number in 0..<4 { try restarting.put(number, content(number, byteCount: 50_000)) }
         try await restarting.writeOut()
-        for number in 0..<3 { try restarting.put(number, content(100 + number, byteCount: 40_000)) { $0.replaces = true } }
+        for number in 0..<3 {
+            try restarting.put(number, content(100 + number, byteCount: 40_000)) { $0.replaces = true }
+        }
         // And one that has gone since: its older copy on disk must not come back for it.
-        #expect(try restarting.store.expires(restarting.space(), 2, at: restarting.clock.unixMilliseconds() + 5))
+        #expect(
+            try restarting.store.expires(restarting.space(), 2, at: restarting.clock.unixMilliseconds() + 5)
+        )
         restarting.clock.advance(milliseconds: 10)
         try restarting.restart()
         #expect(try await restarting.get(0) == content(100, byteCount: 40_000))
@@ -123,7 +131,9 @@ struct RestartTests {
         #expect(try restarting.store.statistics().integer("write_queue_blocks") == 12)
         try restarting.restart(drains: true)
         try restarting.restartWithoutMemory()
-        for number in 0..<10 { #expect(try await restarting.get(number) == content(number, byteCount: 50_000)) }
+        for number in 0..<10 {
+            #expect(try await restarting.get(number) == content(number, byteCount: 50_000))
+        }
     }
 
     @Test("bytes that changed in memory meanwhile are served from disk, or a miss, and never written")
@@ -160,7 +170,9 @@ struct RestartTests {
         for number in 0..<10 { try restarting.put(number, content(number, byteCount: 1 << 20)) }
         try restarting.restart()
         let end = ContinuousClock.now + .seconds(60)
-        while try restarting.store.statistics().integer("memory_recovered_unverified") > 0, ContinuousClock.now < end {
+        while try restarting.store.statistics().integer("memory_recovered_unverified") > 0,
+            ContinuousClock.now < end
+        {
             try await Task.sleep(for: .milliseconds(5))
         }
         #expect(try restarting.store.statistics().integer("memory_recovered_verified") == 10)
@@ -177,7 +189,10 @@ struct RestartTests {
                 let number = Int.random(in: 0..<40, using: &random)
                 switch Int.random(in: 0..<20, using: &random) {
                 case 0..<11:
-                    let bytes = content(Int.random(in: 0..<1_000, using: &random), byteCount: Int.random(in: 1...60_000, using: &random))
+                    let bytes = content(
+                        Int.random(in: 0..<1_000, using: &random),
+                        byteCount: Int.random(in: 1...60_000, using: &random)
+                    )
                     try restarting.put(number, bytes) { $0.replaces = true }
                     model[number] = bytes
                 case 11..<16:

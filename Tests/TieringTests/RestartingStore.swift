@@ -88,7 +88,10 @@ final class RestartingStore {
     /// Writes what waits for the disk, and goes on.
     func writeOut() async throws {
         let store = try store
-        #expect(try store.put(space(), 999_999, [UInt8](repeating: 9, count: 9)) { $0.replaces = true }.outcome == .stored)
+        #expect(
+            try store.put(space(), 999_999, [UInt8](repeating: 9, count: 9)) { $0.replaces = true }.outcome
+                == .stored
+        )
         let result = try store.put(space(), 999_998, [1, 2, 3]) {
             $0.isDurable = true
             $0.replaces = true

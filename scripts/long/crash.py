@@ -537,7 +537,6 @@ class Run:
             f"after a clean stop: {figures('clean')}; seed {self.settings.seed}"
         )
 
-
     def _recovery_figures(self):
         if not self.recoveries:
             return ""

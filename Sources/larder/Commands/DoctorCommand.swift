@@ -56,7 +56,9 @@ struct DoctorCommand: ParsableCommand {
     private func memory(_ node: NodeConfiguration) -> [Finding] {
         let meminfo = SystemFacts.text("/proc/meminfo") ?? ""
         let available = MemoryChecks.value(of: "MemAvailable", in: meminfo) ?? 0
-        let own = node.memoryFile.path(dataDirectory: node.dataDirectory).flatMap(MemoryFileInventory.item(at:))
+        let own = node.memoryFile.path(dataDirectory: node.dataDirectory).flatMap(
+            MemoryFileInventory.item(at:)
+        )
         var findings = [
             MemoryChecks.memory(
                 available: available,
@@ -65,7 +67,8 @@ struct DoctorCommand: ParsableCommand {
             ),
             MemoryChecks.sharedMemory(
                 free: SystemFacts.freeBytes(MemoryFileChoice.folder),
-                arena: node.memoryFile.path(dataDirectory: node.dataDirectory) == nil ? nil : node.memoryByteCount,
+                arena: node.memoryFile.path(dataDirectory: node.dataDirectory) == nil
+                    ? nil : node.memoryByteCount,
                 own: own?.byteCount ?? 0
             ),
             MemoryChecks.leftovers(MemoryCommand.files.filter { !$0.isInUse && $0.path != own?.path }),

@@ -53,7 +53,8 @@ struct MemoryListCommand: ParsableCommand {
 struct MemoryRemoveCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "remove",
-        abstract: "Give back the memory of files that no node uses; those nodes start with an empty RAM tier.",
+        abstract:
+            "Give back the memory of files that no node uses; those nodes start with an empty RAM tier.",
         discussion: "Exits 0 when all named files are gone, 1 when one of them was not there."
     )
 

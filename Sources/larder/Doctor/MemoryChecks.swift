@@ -44,7 +44,8 @@ enum MemoryChecks {
         return .warning(
             "/dev/shm",
             text + ": RAM will not outlive the process",
-            fix: "mount -o remount,size=..., docker run --shm-size ..., a lower --memory, or --memory-file off"
+            fix:
+                "mount -o remount,size=..., docker run --shm-size ..., a lower --memory, or --memory-file off"
         )
     }
 
