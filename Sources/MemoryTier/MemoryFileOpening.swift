@@ -18,6 +18,8 @@ struct MemoryFileOpening {
         case unavailable(String)
     }
 
+    /// How long a process that used the file may take to end, milliseconds.
+    private static let ownerWaitMilliseconds = 1_000
     /// How long clients of the run before may take to let go of its memory, milliseconds: they hear of its end at once.
     private static let readerWaitMilliseconds = 1_000
 
@@ -106,7 +108,7 @@ struct MemoryFileOpening {
                     "\(path) is not a file of this user's alone; remove it, or name another --memory-file"
                 )
             }
-            guard larder_lock_byte(descriptor, MemoryFile.ownerLockOffset, 1) == 0 else {
+            guard lock(descriptor) else {
                 close(descriptor)
                 throw CacheError(
                     .storageFailure,
@@ -121,6 +123,15 @@ struct MemoryFileOpening {
             close(descriptor)
         }
         return .foreign("\(path) is being removed again and again")
+    }
+
+    /// Takes the file, waiting a moment for a process that is about to end: it gives its memory back before its locks.
+    private func lock(_ descriptor: Int32) -> Bool {
+        for _ in 0..<(Self.ownerWaitMilliseconds / 10) {
+            if larder_lock_byte(descriptor, MemoryFile.ownerLockOffset, 1) == 0 { return true }
+            usleep(10_000)
+        }
+        return larder_lock_byte(descriptor, MemoryFile.ownerLockOffset, 1) == 0
     }
 
     /// Why a file cannot be gone on with.

@@ -59,11 +59,20 @@ final class RestartingStore {
         )
     }
 
+    /// Lets go of a closed store: its threads may hold it a moment longer.
+    private func letGo() throws {
+        current = nil
+        let end = ContinuousClock.now + .seconds(60)
+        while MemoryFileInventory.item(at: filePath)?.isInUse == true, ContinuousClock.now < end {
+            usleep(1_000)
+        }
+    }
+
     /// Ends the store, with what is not on disk left unwritten unless it `drains`, and begins again.
     func restart(drains: Bool = false, meanwhile: () throws -> Void = {}) throws {
         if drains { #expect(try store.drain(within: .seconds(60)) { _, _ in } == 0) }
         try store.close()
-        current = nil
+        try letGo()
         try meanwhile()
         current = try open()
         #expect(try store.memoryFileReport?.isTakenBack == true)
@@ -72,7 +81,7 @@ final class RestartingStore {
     /// Ends the store and begins again with an empty memory: what is on disk is there alone.
     func restartWithoutMemory() throws {
         try store.close()
-        current = nil
+        try letGo()
         try FileManager.default.removeItem(atPath: filePath)
         current = try open()
     }

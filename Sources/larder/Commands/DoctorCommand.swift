@@ -61,7 +61,8 @@ struct DoctorCommand: ParsableCommand {
         )
         var findings = [
             MemoryChecks.memory(
-                available: available,
+                // What the node's last run kept is there for the next one.
+                available: available + (own?.byteCount ?? 0),
                 groupLimit: SystemFacts.groupMemoryLimit,
                 arena: node.memoryByteCount
             ),
@@ -73,7 +74,13 @@ struct DoctorCommand: ParsableCommand {
             ),
             MemoryChecks.leftovers(MemoryCommand.files.filter { !$0.isInUse && $0.path != own?.path }),
             MemoryChecks.hugePages(
-                setting: SystemFacts.text("/sys/kernel/mm/transparent_hugepage/shmem_enabled")
+                setting: SystemFacts.text("/sys/kernel/mm/transparent_hugepage/shmem_enabled"),
+                mountOptions: node.memoryFile.path(dataDirectory: node.dataDirectory) == nil
+                    ? nil
+                    : MemoryChecks.mountOptions(
+                        of: MemoryFileChoice.folder,
+                        in: SystemFacts.text("/proc/mounts") ?? ""
+                    )
             ),
         ]
         if let rate = SystemFacts.firstTouchRate(byteCount: 128 << 20) {
