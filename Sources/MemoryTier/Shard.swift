@@ -7,7 +7,7 @@ final class Shard: Sendable {
     let core: MemoryCore
     private let number: UInt32
     private let numberBits: UInt32
-    private let state: Mutex<ShardState>
+    let state: Mutex<ShardState>
 
     /// Shard `number` of `1 << numberBits`.
     init(_ number: Int, numberBits: Int, entryCount: Int, core: MemoryCore) {
@@ -37,6 +37,16 @@ final class Shard: Sendable {
                 isReadable(entry, in: state)
             else { return nil }
             return lease(entry, in: &state)
+        }
+    }
+
+    /// Whether the block of this handle is visible and unexpired.
+    func holds(_ handle: BlockHandle) -> Bool {
+        state.withLock { state in
+            guard let entry = state.find(entry(of: handle.slot), generation: handle.generation) else {
+                return false
+            }
+            return isReadable(entry, in: state)
         }
     }
 
@@ -195,73 +205,6 @@ final class Shard: Sendable {
             if let file = core.file, block.attributes != before { file.rewrite(block) }
             offerAgain(entry, in: &state)
             return state.entries[entry].summary
-        }
-    }
-
-    // MARK: Taking over
-
-    /// Makes a block of the run before visible, whose header is in its extent.
-    ///
-    /// Returns its handle, and the record of the extent of an older block of the same identity that it takes the place
-    /// of: a process that ends while it replaces a block leaves both.
-    func takeOver(
-        _ header: BlockHeader,
-        extent: Extent,
-        isDirty: Bool,
-        now: UInt64
-    ) -> (handle: BlockHandle, replacedNode: UInt32?) {
-        state.withLock { state in
-            var replacedNode: UInt32?
-            if let entry = state.find(header.identity) {
-                let departure = unlink(entry, reason: .replaced, in: &state)
-                replacedNode = departure.extentNode
-            }
-            let entry = state.takeVacant()
-            state.link(entry, header: header, extent: extent, isDirty: isDirty, isTakenOver: true, now: now)
-            let handle = handle(of: entry, in: state)
-            let traits = BlockTraits(
-                identityBits: header.identity.bits,
-                byteCount: extent.byteCount,
-                place: nil
-            )
-            core.recency.withLock { $0.inserted(handle, traits) }
-            return (handle, replacedNode)
-        }
-    }
-
-    /// Says that the payload of this handle's block was proved; false when it was known, or the block has gone.
-    func markVerified(_ handle: BlockHandle) -> Bool {
-        state.withLock { state in
-            guard let entry = state.find(entry(of: handle.slot), generation: handle.generation),
-                state.entries[entry].flags.contains(.unverified)
-            else { return false }
-            state.markVerified(entry)
-            return true
-        }
-    }
-
-    /// Whether the visible block of this identity is there and was not proved yet; its handle then.
-    func unverified(_ identity: BlockIdentity) -> BlockHandle? {
-        state.withLock { state in
-            guard let entry = state.find(identity), state.entries[entry].flags.contains(.unverified) else {
-                return nil
-            }
-            return handle(of: entry, in: state)
-        }
-    }
-
-    /// The first block that was not proved yet among the entries from `start` on, and where to go on; looks at no more
-    /// entries than one hold of the lock may.
-    func unverifiedStep(from start: Int) -> (next: Int?, handle: BlockHandle?) {
-        state.withLock { state in
-            let end = min(start + Self.walkStepCount, state.entries.count)
-            var entry = start
-            while entry < end {
-                defer { entry += 1 }
-                guard state.entries[entry].flags.contains(.unverified) else { continue }
-                return (entry + 1, handle(of: entry, in: state))
-            }
-            return (end < state.entries.count ? end : nil, nil)
         }
     }
 
@@ -447,11 +390,11 @@ final class Shard: Sendable {
 
     // MARK: Under the lock
 
-    private func slot(of entry: Int) -> UInt32 { UInt32(truncatingIfNeeded: entry) << numberBits | number }
+    func slot(of entry: Int) -> UInt32 { UInt32(truncatingIfNeeded: entry) << numberBits | number }
 
-    private func entry(of slot: UInt32) -> Int { Int(slot >> numberBits) }
+    func entry(of slot: UInt32) -> Int { Int(slot >> numberBits) }
 
-    private func handle(of entry: Int, in state: borrowing ShardState) -> BlockHandle {
+    func handle(of entry: Int, in state: borrowing ShardState) -> BlockHandle {
         BlockHandle(slot: slot(of: entry), generation: state.entries[entry].generation)
     }
 
@@ -480,7 +423,7 @@ final class Shard: Sendable {
         return BlockLease(state.entries[entry], handle: handle(of: entry, in: state), shard: self)
     }
 
-    private func unlink(_ entry: Int, reason: RemovalReason, in state: inout ShardState) -> Departure {
+    func unlink(_ entry: Int, reason: RemovalReason, in state: inout ShardState) -> Departure {
         // Before anything else: whatever becomes of the process, the block does not come back.
         core.file?.directory.clear(state.entries[entry].extentNode)
         core.recency.withLock { $0.removed(slot(of: entry), isEviction: reason == .evicted) }

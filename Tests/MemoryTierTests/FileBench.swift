@@ -18,9 +18,9 @@ final class FileBench: Sendable {
     let beforeRecording = Mutex<(@Sendable () -> Void)?>(nil)
     let path: String
 
-    init(in folder: String? = nil) throws {
+    init(in folder: String? = nil, name: String = "larder-memory") throws {
         directory = try TemporaryDirectory.inMemory()
-        path = (folder ?? directory.path) + "/larder-memory"
+        path = (folder ?? directory.path) + "/" + name
     }
 
     func configuration(secret: UInt64 = 1) -> MemoryFileConfiguration {

@@ -357,11 +357,27 @@ struct MemoryFileTests {
         #expect(try file.open().tier.fileReport?.unavailable?.contains("this user's alone") == true)
     }
 
-    @Test("a path on a disk is refused")
-    func onDisk() throws {
-        let folder = try TemporaryDirectory()
-        guard let file = try? FileBench(in: folder.path), !folder.path.hasPrefix("/dev/shm") else { return }
-        #expect { try file.open() } throws: { ($0 as? CacheError)?.code == .invalidArgument }
+    @Test("something else under the name is not touched")
+    func somethingElse() throws {
+        let file = try FileBench(name: "mine")
+        let mine = Data(repeating: 7, count: 100_000)
+        try mine.write(to: URL(filePath: file.path))
+        unsafe chmod(file.path, 0o600)
+        #expect(try file.open().tier.fileReport?.unavailable?.contains("no memory file") == true)
+        #expect(FileManager.default.contents(atPath: file.path) == mine)
+        unsafe _ = unlink(file.path)
+        try file.open().put(1, [1])
+        #expect(try file.open().lease(1)?.bytes == [1])
+    }
+
+    @Test("a folder that is not in memory, or not there, is not used", arguments: ["/proc/self", "/nowhere"])
+    func notInMemory(folder: String) throws {
+        let file = try FileBench(in: folder)
+        let bench = try file.open()
+        #expect(bench.tier.fileReport?.unavailable?.contains("not in memory") == true)
+        try bench.put(1, [1])
+        #expect(bench.lease(1)?.bytes == [1])
+        #expect(file.latestRun.withLock { $0 } != nil)
     }
 
     @Test(
@@ -373,6 +389,8 @@ struct MemoryFileTests {
         let file = try FileBench(in: small.path)
         var bench = try file.open(byteCount: 128 << 20, policy: .forecast)
         #expect(bench.tier.fileReport?.path == file.path)
+        #expect(bench.tier.statistics().freeByteCount == 128 << 20)
+        #expect(bench.tier.statistics().largestFreeByteCount >= 96 << 20)
         small.fill(leaving: 20 << 20)
         for number in 0..<200 {
             let payload = Workbench.bytes(number, count: 1 << 20)
@@ -381,6 +399,9 @@ struct MemoryFileTests {
         }
         bench.tier.prefault { _ in true }
         let claimed = bench.tier.statistics().claimedByteCount
+        let statistics = bench.tier.statistics()
+        #expect(statistics.usedByteCount == statistics.blockByteCount)
+        #expect(statistics.freeByteCount == claimed - statistics.usedByteCount)
         #expect(claimed >= 32 << 20 && claimed < 64 << 20)
         #expect(file.shortages.withLock { $0 } == [claimed])
         let held = (0..<200).filter { bench.holds($0) }
