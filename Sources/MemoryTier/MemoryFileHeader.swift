@@ -41,6 +41,14 @@ struct MemoryFileHeader: Equatable {
         self.owner = owner.utf8.count <= Self.ownerByteCountMax ? owner : ""
     }
 
+    /// Whether one of the two headers that `bytes` are is one, damaged or not.
+    static func isMemoryFile(_ bytes: [UInt8]) -> Bool {
+        let mark = (0..<8).map { UInt8(truncatingIfNeeded: magic >> UInt64(8 * $0)) }
+        return (0..<MemoryFileLayout.headerCount).contains { number in
+            bytes.dropFirst(number * MemoryFileLayout.pageByteCount).starts(with: mark)
+        }
+    }
+
     /// Reads the newer of the two headers that `bytes` are.
     static func newest(in bytes: [UInt8]) throws(Flaw) -> MemoryFileHeader {
         var newest: MemoryFileHeader?

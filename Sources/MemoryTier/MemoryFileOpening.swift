@@ -18,18 +18,22 @@ struct MemoryFileOpening {
         case unavailable(String)
     }
 
+    /// How long a process that used the file may take to end, milliseconds.
+    private static let ownerWaitMilliseconds = 1_000
     /// How long clients of the run before may take to let go of its memory, milliseconds: they hear of its end at once.
     private static let readerWaitMilliseconds = 1_000
 
     /// Opens or makes the file; says durably that this run is the latest, whatever the outcome.
     ///
-    /// Throws `.storageFailure` when another process uses the file, and `.invalidArgument` for a path that is not on a
-    /// file system in memory.
+    /// Throws `.storageFailure` when another process uses the file.
     func open() throws(CacheError) -> Outcome {
         let run = RunMark.random()
-        guard try isInMemory() else {
+        // After a crash of the host, a file on a disk has some of its pages and not others.
+        guard unsafe larder_is_on_tmpfs(folder) == 1 else {
             _ = configuration.recordRun(run)
-            return .unavailable("\(folder) is not there; mount a tmpfs on it, or set --memory-file off")
+            return .unavailable(
+                "\(folder) is not there or not in memory: mount a tmpfs on it, or name a --memory-file on one, or off"
+            )
         }
         var discarded: String?
         switch try existing() {
@@ -39,6 +43,10 @@ struct MemoryFileOpening {
             return .unavailable(reason)
         case .found(let descriptor):
             switch try examine(descriptor) {
+            case .failure(let obstacle) where obstacle.isForeign:
+                close(descriptor)
+                _ = configuration.recordRun(run)
+                return .unavailable(obstacle.text)
             case .success(let header):
                 guard let file = try takeBack(descriptor, header, run) else { return unrecorded }
                 guard file.claimedByteCount > 0 || file.claim(byteCount: Arena.populateStepByteCount) != nil
@@ -57,22 +65,14 @@ struct MemoryFileOpening {
         return try make(run, discarded: discarded)
     }
 
+    /// Whether the file's name is one that nodes give.
+    private var hasOwnName: Bool {
+        configuration.path.split(separator: "/").last?.hasPrefix("larder-") == true
+    }
+
     private var folder: String {
         guard let end = configuration.path.lastIndex(of: "/") else { return "." }
         return end == configuration.path.startIndex ? "/" : String(configuration.path[..<end])
-    }
-
-    private func isInMemory() throws(CacheError) -> Bool {
-        switch unsafe larder_is_on_tmpfs(folder) {
-        case 1: return true
-        case 0:
-            // After a crash of the host a disk has some of the pages and not others.
-            throw CacheError(
-                .invalidArgument,
-                "\(configuration.path) is not in memory: --memory-file takes a path on a tmpfs such as /dev/shm"
-            )
-        default: return false
-        }
     }
 
     /// Without a word on which run is the latest, nobody could tell later whether the file may be taken back.
@@ -106,7 +106,7 @@ struct MemoryFileOpening {
                     "\(path) is not a file of this user's alone; remove it, or name another --memory-file"
                 )
             }
-            guard larder_lock_byte(descriptor, MemoryFile.ownerLockOffset, 1) == 0 else {
+            guard lock(descriptor) else {
                 close(descriptor)
                 throw CacheError(
                     .storageFailure,
@@ -123,20 +123,39 @@ struct MemoryFileOpening {
         return .foreign("\(path) is being removed again and again")
     }
 
+    /// Takes the file, waiting a moment for a process that is about to end: it gives its memory back before its locks.
+    private func lock(_ descriptor: Int32) -> Bool {
+        for _ in 0..<(Self.ownerWaitMilliseconds / 10) {
+            if larder_lock_byte(descriptor, MemoryFile.ownerLockOffset, 1) == 0 { return true }
+            usleep(10_000)
+        }
+        return larder_lock_byte(descriptor, MemoryFile.ownerLockOffset, 1) == 0
+    }
+
     /// Why a file cannot be gone on with.
     private struct Obstacle: Error {
         let text: String
+        /// Whether it may be something else than a memory file, which is not to be touched.
+        var isForeign = false
     }
 
     private func examine(_ descriptor: Int32) throws(CacheError) -> Result<MemoryFileHeader, Obstacle> {
         var status = stat()
         guard unsafe fstat(descriptor, &status) == 0 else { return .failure(Obstacle(text: Self.reason)) }
         let fileByteCount = Int(status.st_size)
+        let bytes = Self.headers(descriptor, fileByteCount: fileByteCount)
         let header: MemoryFileHeader
         do {
-            header = try MemoryFileHeader.newest(in: Self.headers(descriptor, fileByteCount: fileByteCount))
+            header = try MemoryFileHeader.newest(in: bytes)
         } catch {
             switch error {
+            case .damaged where !hasOwnName && !MemoryFileHeader.isMemoryFile(bytes):
+                return .failure(
+                    Obstacle(
+                        text: "\(configuration.path) is no memory file, or a damaged one: remove it",
+                        isForeign: true
+                    )
+                )
             case .damaged: return .failure(Obstacle(text: "its header is damaged, or it was cut"))
             case .version(let version):
                 return .failure(Obstacle(text: "another version wrote it (format \(version))"))

@@ -46,14 +46,17 @@ extension MemoryTier {
         for shard in shards { figures += shard.figures }
         var statistics = MemoryStatistics(figures)
         core.space.withLock { space in
-            statistics.freeByteCount = space.allocator.freeGranuleCount * Extent.granuleByteCount
+            let used = space.allocator.granuleCount - space.allocator.freeGranuleCount
+            // What a memory file has not claimed yet is free, unless it cannot.
+            let unclaimed = space.granuleCountMax - space.allocator.granuleCount
+            statistics.usedByteCount = used * Extent.granuleByteCount
+            statistics.freeByteCount = (space.granuleCountMax - used) * Extent.granuleByteCount
             statistics.largestFreeByteCount =
-                space.allocator.largestFreeGranuleCount * Extent.granuleByteCount
+                max(space.allocator.largestFreeGranuleCount, unclaimed) * Extent.granuleByteCount
             statistics.reservedByteCount = space.reserved.byteCount
             statistics.reservationCount = space.reserved.blockCount
         }
         statistics.arenaByteCount = arena.byteCount
-        statistics.usedByteCount = arena.byteCount - statistics.freeByteCount
         statistics.claimedByteCount = core.file?.claimedByteCount ?? arena.byteCount
         statistics.verifiedBlockTotal = core.verifiedBlockTotal.load(ordering: .relaxed)
         statistics.damagedBlockTotal = core.damagedBlockTotal.load(ordering: .relaxed)

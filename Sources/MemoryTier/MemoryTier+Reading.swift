@@ -14,6 +14,11 @@ extension MemoryTier {
         proven(shard(ofSlot: handle.slot).lease(handle))
     }
 
+    /// Whether the block that `handle` names is still there.
+    package func holds(_ handle: BlockHandle) -> Bool {
+        shard(ofSlot: handle.slot).holds(handle)
+    }
+
     /// What is known of the block; `nil` when absent or expired.
     package func summary(_ identity: BlockIdentity) -> BlockSummary? {
         shard(of: identity).summary(identity)

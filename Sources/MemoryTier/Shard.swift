@@ -7,7 +7,7 @@ final class Shard: Sendable {
     let core: MemoryCore
     private let number: UInt32
     private let numberBits: UInt32
-    private let state: Mutex<ShardState>
+    let state: Mutex<ShardState>
 
     /// Shard `number` of `1 << numberBits`.
     init(_ number: Int, numberBits: Int, entryCount: Int, core: MemoryCore) {
@@ -37,6 +37,16 @@ final class Shard: Sendable {
                 isReadable(entry, in: state), !state.entries[entry].flags.contains(.packed)
             else { return nil }
             return lease(entry, in: &state)
+        }
+    }
+
+    /// Whether the block of this handle is visible and unexpired.
+    func holds(_ handle: BlockHandle) -> Bool {
+        state.withLock { state in
+            guard let entry = state.find(entry(of: handle.slot), generation: handle.generation) else {
+                return false
+            }
+            return isReadable(entry, in: state)
         }
     }
 
@@ -196,165 +206,6 @@ final class Shard: Sendable {
             if let file = core.file, block.attributes != before { file.rewrite(block) }
             offerAgain(entry, in: &state)
             return state.entries[entry].summary
-        }
-    }
-
-    // MARK: Taking over
-
-    /// Makes a block of the run before visible, whose header is in its extent.
-    ///
-    /// Returns its handle, and the record of the extent of an older block of the same identity that it takes the place
-    /// of: a process that ends while it replaces a block leaves both.
-    func takeOver(
-        _ header: BlockHeader,
-        extent: Extent,
-        isDirty: Bool,
-        now: UInt64
-    ) -> (handle: BlockHandle, replacedNode: UInt32?) {
-        state.withLock { state in
-            var replacedNode: UInt32?
-            if let entry = state.find(header.identity) {
-                let departure = unlink(entry, reason: .replaced, in: &state)
-                replacedNode = departure.extentNode
-            }
-            let entry = state.takeVacant()
-            state.link(entry, header: header, extent: extent, isDirty: isDirty, isTakenOver: true, now: now)
-            let handle = handle(of: entry, in: state)
-            let traits = BlockTraits(
-                identityBits: header.identity.bits,
-                byteCount: extent.byteCount,
-                place: nil
-            )
-            core.recency.withLock { $0.inserted(handle, traits) }
-            return (handle, replacedNode)
-        }
-    }
-
-    /// Says that the payload of this handle's block was proved; false when it was known, or the block has gone.
-    func markVerified(_ handle: BlockHandle) -> Bool {
-        state.withLock { state in
-            guard let entry = state.find(entry(of: handle.slot), generation: handle.generation),
-                state.entries[entry].flags.contains(.unverified)
-            else { return false }
-            state.markVerified(entry)
-            return true
-        }
-    }
-
-    /// Whether the visible block of this identity is there and was not proved yet; its handle then.
-    func unverified(_ identity: BlockIdentity) -> BlockHandle? {
-        state.withLock { state in
-            guard let entry = state.find(identity), state.entries[entry].flags.contains(.unverified) else {
-                return nil
-            }
-            return handle(of: entry, in: state)
-        }
-    }
-
-    /// The first block that was not proved yet among the entries from `start` on, and where to go on; looks at no more
-    /// entries than one hold of the lock may.
-    func unverifiedStep(from start: Int) -> (next: Int?, handle: BlockHandle?) {
-        state.withLock { state in
-            let end = min(start + Self.walkStepCount, state.entries.count)
-            var entry = start
-            while entry < end {
-                defer { entry += 1 }
-                guard state.entries[entry].flags.contains(.unverified) else { continue }
-                return (entry + 1, handle(of: entry, in: state))
-            }
-            return (end < state.entries.count ? end : nil, nil)
-        }
-    }
-
-    // MARK: Packing
-
-    /// A packed block while it is read.
-    struct PackedBlock {
-        /// Keeps the coded bytes in place, which its payload are.
-        let lease: BlockLease
-        /// Bytes of the payload before coding.
-        let payloadByteCount: Int
-    }
-
-    /// Whether the visible, unexpired block of this identity is packed.
-    func isPacked(_ identity: BlockIdentity) -> Bool {
-        state.withLock { state in
-            readable(identity, in: state).map { state.entries[$0].flags.contains(.packed) } ?? false
-        }
-    }
-
-    /// Leases the packed, unexpired block of this identity whose stored key is `key`.
-    func leasePacked(_ identity: BlockIdentity, key: RawSpan) -> PackedBlock? {
-        state.withLock { state in
-            guard let entry = readable(identity, in: state), holds(state.entries[entry], identity, key),
-                state.entries[entry].flags.contains(.packed)
-            else { return nil }
-            state.countHit(entry)
-            return PackedBlock(
-                lease: lease(entry, in: &state),
-                payloadByteCount: state.entries[entry].payloadByteCount
-            )
-        }
-    }
-
-    /// What a block that is to be packed is found to be.
-    enum PackingCandidate {
-        /// It can be: nobody reads it, and another tier has it or need not.
-        case free(BlockLease)
-        /// It was read since it had the given number of hits.
-        case used(hitCount: UInt32)
-        /// Somebody reads it, or it is not on disk yet.
-        case busy
-        /// It has gone, or is packed.
-        case gone
-    }
-
-    /// Looks whether the block may be packed, and leases it if so.
-    func packingCandidate(_ handle: BlockHandle, hitCount: UInt32) -> PackingCandidate {
-        state.withLock { state in
-            guard let entry = state.find(entry(of: handle.slot), generation: handle.generation),
-                isReadable(entry, in: state), !state.entries[entry].flags.contains(.packed)
-            else { return .gone }
-            let block = state.entries[entry]
-            guard block.leaseCount == 0, block.flags.isDisjoint(with: [.dirty, .unverified]) else {
-                return .busy
-            }
-            guard block.hitCount == hitCount else { return .used(hitCount: block.hitCount) }
-            return .free(lease(entry, in: &state))
-        }
-    }
-
-    /// Says that the payload of this handle's block lies in `extent` now, whose header is encoded there, `header`; returns
-    /// the record of its old extent, which the caller frees when it reads that no more.
-    ///
-    /// `nil`, and nothing changed, when the block has gone, or when somebody else could be reading the old extent: packed
-    /// blocks are read by who unpacks them only.
-    func move(_ handle: BlockHandle, to extent: Extent, _ header: BlockHeader) -> UInt32? {
-        state.withLock { state in
-            guard let entry = state.find(entry(of: handle.slot), generation: handle.generation) else {
-                return nil
-            }
-            let isPacked = header.codec != .raw
-            let block = state.entries[entry]
-            guard block.flags.contains(.packed) != isPacked, !isPacked || block.leaseCount == 1,
-                block.payloadChecksum == header.payloadChecksum
-            else { return nil }
-            // Tokens, times and pin may have changed since the header was made.
-            unsafe BlockHeader.rewrite(
-                block.attributes,
-                keyByteCount: header.keyByteCount,
-                in: core.arena.bytes(of: extent)
-            )
-            core.file?.publish(extent, isClean: !block.flags.contains(.dirty))
-            let oldNode = state.move(
-                entry,
-                to: extent,
-                storedByteCount: header.storedByteCount,
-                isPacked: isPacked
-            )
-            core.file?.directory.clear(oldNode)
-            core.space.withLock { $0.settle(extent, in: handle.slot) }
-            return oldNode
         }
     }
 
@@ -540,25 +391,25 @@ final class Shard: Sendable {
 
     // MARK: Under the lock
 
-    private func slot(of entry: Int) -> UInt32 { UInt32(truncatingIfNeeded: entry) << numberBits | number }
+    func slot(of entry: Int) -> UInt32 { UInt32(truncatingIfNeeded: entry) << numberBits | number }
 
-    private func entry(of slot: UInt32) -> Int { Int(slot >> numberBits) }
+    func entry(of slot: UInt32) -> Int { Int(slot >> numberBits) }
 
-    private func handle(of entry: Int, in state: borrowing ShardState) -> BlockHandle {
+    func handle(of entry: Int, in state: borrowing ShardState) -> BlockHandle {
         BlockHandle(slot: slot(of: entry), generation: state.entries[entry].generation)
     }
 
-    private func readable(_ identity: BlockIdentity, in state: borrowing ShardState) -> Int? {
+    func readable(_ identity: BlockIdentity, in state: borrowing ShardState) -> Int? {
         guard let entry = state.find(identity), isReadable(entry, in: state) else { return nil }
         return entry
     }
 
     /// The clock is read for blocks only that have an end.
-    private func isReadable(_ entry: Int, in state: borrowing ShardState) -> Bool {
+    func isReadable(_ entry: Int, in state: borrowing ShardState) -> Bool {
         state.entries[entry].expiresAt == 0 || !state.isExpired(entry, at: core.now)
     }
 
-    private func holds(_ block: BlockEntry, _ identity: BlockIdentity, _ key: RawSpan) -> Bool {
+    func holds(_ block: BlockEntry, _ identity: BlockIdentity, _ key: RawSpan) -> Bool {
         unsafe BlockHeader.names(identity, key: key, in: core.arena.head(of: block))
     }
 
@@ -568,12 +419,12 @@ final class Shard: Sendable {
                 == core.arena.key(atByteOffset: extent.byteOffset, byteCount: header.keyByteCount)
     }
 
-    private func lease(_ entry: Int, in state: inout ShardState) -> BlockLease {
+    func lease(_ entry: Int, in state: inout ShardState) -> BlockLease {
         state.retain(entry)
         return BlockLease(state.entries[entry], handle: handle(of: entry, in: state), shard: self)
     }
 
-    private func unlink(_ entry: Int, reason: RemovalReason, in state: inout ShardState) -> Departure {
+    func unlink(_ entry: Int, reason: RemovalReason, in state: inout ShardState) -> Departure {
         // Before anything else: whatever becomes of the process, the block does not come back.
         core.file?.directory.clear(state.entries[entry].extentNode)
         core.recency.withLock { $0.removed(slot(of: entry), isEviction: reason == .evicted) }

@@ -16,7 +16,7 @@ struct Space: ~Copyable {
     private(set) var reserved = Tally()
     private let blockCountMax: Int
     /// Granules that there are, or will be when they are wanted.
-    private var granuleCountMax: Int
+    private(set) var granuleCountMax: Int
 
     /// Space of `byteCount` bytes, of which `claimedByteCount` are given out so far.
     init(byteCount: Int, claimedByteCount: Int, blockCountMax: Int) {

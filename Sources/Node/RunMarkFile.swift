@@ -45,7 +45,8 @@ struct RunMarkFile: Sendable {
         let checksum = Self.checksum(bytes)
         bytes += (0..<8).map { UInt8(truncatingIfNeeded: checksum >> (8 * UInt64($0))) }
         // SAFETY: pwrite reads exactly the array's bytes.
-        guard unsafe pwrite(descriptor, bytes, bytes.count, 0) == bytes.count, fdatasync(descriptor) == 0 else {
+        guard unsafe pwrite(descriptor, bytes, bytes.count, 0) == bytes.count, fdatasync(descriptor) == 0
+        else {
             throw forgetting(Self.failure("write", path))
         }
     }

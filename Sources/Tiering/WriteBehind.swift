@@ -259,7 +259,7 @@ final class WriteBehind: Sendable {
             state.head = 0
             // Blocks that are gone need no further try.
             state.queue.removeAll { entry in
-                guard memory.lease(entry.handle) == nil else { return false }
+                guard !memory.holds(entry.handle) else { return false }
                 state.dirtyByteCount -= entry.byteCount
                 state.dirtyHandles.remove(entry.handle)
                 return true

@@ -29,7 +29,11 @@ struct MemoryCommand: ParsableCommand {
 struct MemoryListCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "list",
-        abstract: "List this user's memory files in /dev/shm."
+        abstract: "List this user's memory files in /dev/shm.",
+        discussion: """
+              larder memory list
+              larder memory list --output jsonl
+            """
     )
 
     @OptionGroup var output: OutputOptions
@@ -53,8 +57,14 @@ struct MemoryListCommand: ParsableCommand {
 struct MemoryRemoveCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "remove",
-        abstract: "Give back the memory of files that no node uses; those nodes start with an empty RAM tier.",
-        discussion: "Exits 0 when all named files are gone, 1 when one of them was not there."
+        abstract:
+            "Give back the memory of files that no node uses; those nodes start with an empty RAM tier.",
+        discussion: """
+            Exits 0 when all named files are gone, 1 when one of them was not there.
+
+              larder memory remove /dev/shm/larder-1000-0123456789abcdef
+              larder memory remove --unused
+            """
     )
 
     @Argument(help: "Memory files, as 'larder memory list' shows them.")

@@ -44,7 +44,8 @@ enum MemoryChecks {
         return .warning(
             "/dev/shm",
             text + ": RAM will not outlive the process",
-            fix: "mount -o remount,size=..., docker run --shm-size ..., a lower --memory, or --memory-file off"
+            fix:
+                "mount -o remount,size=..., docker run --shm-size ..., a lower --memory, or --memory-file off"
         )
     }
 
@@ -59,9 +60,23 @@ enum MemoryChecks {
         )
     }
 
-    /// Whether the kernel may back the arena with huge pages; `setting` is the content of shmem_enabled.
-    static func hugePages(setting: String?) -> Finding {
+    /// Whether the kernel may back the arena with huge pages; `setting` is the content of shmem_enabled, `mountOptions`
+    /// those of the file system that the arena is a file on, if it is one.
+    static func hugePages(setting: String?, mountOptions: String? = nil) -> Finding {
         let chosen = setting.flatMap(chosenWord)
+        if let mountOptions, chosen != "force" {
+            let huge = mountOptions.split(separator: ",").first {
+                $0.hasPrefix("huge=") && $0 != "huge=never"
+            }
+            guard let huge else {
+                return .warning(
+                    "huge pages",
+                    "/dev/shm: never",
+                    fix: "mount -o remount,huge=advise /dev/shm, for fewer page table misses"
+                )
+            }
+            return .ok("huge pages", "/dev/shm: \(huge.dropFirst(5))")
+        }
         switch chosen {
         case "always", "advise", "within_size", "force":
             return .ok("huge pages", "shared memory: \(chosen ?? "")")
@@ -73,6 +88,14 @@ enum MemoryChecks {
                     "echo advise > /sys/kernel/mm/transparent_hugepage/shmem_enabled, for fewer page table misses"
             )
         }
+    }
+
+    /// The options of the file system mounted at `path`, as /proc/mounts tells them; `nil` when there is none.
+    static func mountOptions(of path: String, in mounts: String) -> String? {
+        mounts.split(separator: "\n").last {
+            $0.split(separator: " ").dropFirst().first.map(String.init) == path
+        }
+        .flatMap { $0.split(separator: " ").dropFirst(3).first.map(String.init) }
     }
 
     /// `b` of `a [b] c`.
