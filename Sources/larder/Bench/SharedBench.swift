@@ -7,6 +7,8 @@ final class SharedBench: Sendable {
     /// One way to get at blocks.
     enum Way: String, CaseIterable, Sendable {
         case memcpy
+        case lentCopy = "lent-copy"
+        case lentRead = "lent-read"
         case socket
         case copied
         case inPlace = "in-place"
@@ -126,13 +128,14 @@ final class SharedBench: Sendable {
             return try round.run().figures
         }
         let batches = try (0..<(keyCount / batch)).map { try keys(($0 * batch)..<(($0 + 1) * batch)) }
+        let held = [.lentCopy, .lentRead].contains(way) ? try await borrow(keys(0..<keyCount)) : nil
         var tally = BenchTally()
         let start = BenchClock.now()
         var now = start
         var number = 0
         while now < start &+ nanoseconds {
             let index = number % batches.count
-            try await perform(way, batches[index], first: index * batch)
+            try await perform(way, batches[index], first: index * batch, held)
             let end = BenchClock.now()
             tally.latencies.record(end &- now)
             tally.operationCount += 1
@@ -144,12 +147,24 @@ final class SharedBench: Sendable {
         return BenchFigures(tally, nanoseconds: now &- start)
     }
 
-    private func perform(_ way: Way, _ keys: KeyBatch, first: Int) async throws {
+    /// Does it once; `held` has all blocks for the ways that only use the node's memory.
+    private func perform(_ way: Way, _ keys: KeyBatch, first: Int, _ held: BorrowedBlocks?) async throws {
         switch way {
         case .memcpy, .redis:
             for index in 0..<batch {
                 // SAFETY: both have the payload's length, and are apart.
                 unsafe memory.regions[index].copyMemory(from: payloads.payload(first + index))
+            }
+        case .lentCopy, .lentRead:
+            for index in first..<(first + batch) {
+                let region = unsafe memory.regions[index - first]
+                let isThere: Void? = held?.withPayload(at: index, provesChecksum: way == .lentRead) {
+                    payload in
+                    guard way == .lentCopy else { return }
+                    // SAFETY: both have the payload's length, and are apart.
+                    unsafe payload.withUnsafeBytes { unsafe region.copyMemory(from: $0) }
+                }
+                guard isThere != nil else { throw Self.wrongBytes() }
             }
         case .socket: try await load(plain, keys)
         case .copied: try await load(sharing, keys)
@@ -164,20 +179,26 @@ final class SharedBench: Sendable {
     }
 
     private func read(_ keys: KeyBatch, provesChecksum: Bool) async throws {
+        let loan = try await borrow(keys)
+        guard provesChecksum else { return }
+        for index in 0..<loan.count where loan.withPayload(at: index, { _ in true }) != true {
+            throw Self.wrongBytes()
+        }
+    }
+
+    private func borrow(_ keys: KeyBatch) async throws -> BorrowedBlocks {
         guard let loan = await sharing.borrow(namespace, keys: keys), loan.lentPrefixCount == keys.count
         else {
             throw CommandFailure(
                 .unavailable,
-                "the node did not lend all blocks of a batch: they must fit in half of its memory"
+                "the node did not lend all blocks: together they must fit in half of its memory"
             )
         }
-        guard provesChecksum else { return }
-        for index in 0..<loan.count where loan.withPayload(at: index, { _ in true }) != true {
-            throw CommandFailure(
-                .unavailable,
-                "a block's bytes in the node's memory were not what was stored"
-            )
-        }
+        return loan
+    }
+
+    private static func wrongBytes() -> CommandFailure {
+        CommandFailure(.unavailable, "a block's bytes in the node's memory were not what was stored")
     }
 
     private func keys(_ range: Range<Int>) throws -> KeyBatch {
