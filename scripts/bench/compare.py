@@ -195,6 +195,9 @@ def main():
     say(f"\n{time.monotonic() - machine.started:.0f} s; load {load:.1f} before and {Machine.load():.1f} after, of which "
         f"the comparison is a part; {machine.steal_percent():.1f} % of processor time taken by the host; congestion "
         f"control {congestion_control()}. {run.results.missed} goals missed.")
+    if congestion_control() == "bbr":
+        say("Node and bare sockets take reno for what they send on loopback, the client and the other servers keep bbr: "
+            "--congestion reno gives all the same.")
     return 1 if run.results.broken else 0
 
 

@@ -26,7 +26,7 @@ class Spread:
 
     def over(self, other):
         """Round by round: rounds side by side share the machine's mood."""
-        return Spread([mine / theirs for mine, theirs in zip(self.values, other.values) if theirs > 0] or [0.0])
+        return Spread([mine / theirs for mine, theirs in zip(self.values, other.values) if theirs > 0])
 
     def scaled(self, factor):
         return Spread([value * factor for value in self.values])
@@ -77,6 +77,8 @@ class Results:
     def ratio(self, what, mine, theirs, name, goal=None, unit="GB/s", digits=2, inverse=False):
         """A row with a ratio; `goal` is of the ratio. `inverse`: smaller figures are better."""
         ratio = theirs.over(mine) if inverse else mine.over(theirs)
+        if not ratio.values:
+            return self.absent(what, f"nothing came from {name} within a round")
         self._add(what, mine.text(unit, digits), f"{name} {theirs.text('', digits)}", ratio.text("x"), goal, ratio.median)
 
     def figure(self, what, mine, goal=None, unit="", digits=2, against=""):

@@ -22,7 +22,7 @@ struct SharedBenchCommand: AsyncParsableCommand {
               copied    loaded out of the node's memory: borrowed, copied, checksum proved, given back
               in-place  borrowed, every byte read for its checksum where it lies, given back
               borrowed  borrowed and given back without being read
-              redis     GET on the Redis at --versus, one connection
+              redis     GET on the Redis at --versus, one connection, pipelines of up to 8
             """
     )
 
