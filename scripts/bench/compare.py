@@ -23,7 +23,7 @@ import network  # noqa: E402
 from bench_program import BenchProgram  # noqa: E402
 from figures import Results  # noqa: E402
 from node import Node, NodeFailed, Redis, clean_up_at_end, free_port, require_linux, temporary_directory  # noqa: E402
-from servers import BareServer, LMServer, Mooncake, larder_driver  # noqa: E402
+from servers import BareServer, LMServer, Mooncake, larder_driver, start_claimed  # noqa: E402
 from workload import GIB, byte_count, say  # noqa: E402
 
 SECTIONS = {
@@ -33,6 +33,7 @@ SECTIONS = {
     "match": network.match,
     "lm": network.lmcache,
     "mooncake": network.mooncake,
+    "processor": host.processor,
     "unix": host.unix,
     "shared": host.shared,
     "allocations": host.allocations,
@@ -68,7 +69,7 @@ class Run:
             self.larder, None, os.path.join(work, "node.log"), memory="3GiB",
             arguments=["--unix", self.node_socket, "--lm-port", str(self.lm_port)],
         )
-        self.node.start()
+        start_claimed(self.node, 3 * GIB)
         self.redis = Redis(os.path.join(work, "redis.log"))
         self.redis.start(arguments=["--unixsocket", self.redis_socket])
         self.bare = BareServer(os.path.join(work, "bare.log"))

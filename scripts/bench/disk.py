@@ -8,6 +8,7 @@ import time
 
 from figures import Spread, at_least, at_most
 from node import Node, NodeFailed, temporary_directory
+from servers import start_claimed
 from workload import GIB, say
 
 BLOCK = 2 << 20
@@ -22,7 +23,7 @@ def put(run):
     for in_flight in ("1", "4") if run.is_thorough else ("1",):
         data = os.path.join(work, f"put{in_flight}")
         node = Node(run.larder, data, os.path.join(work, "node.log"), memory="2GiB", disk="8GiB")
-        node.start()
+        start_claimed(node, 2 * GIB)
         before, started = node.written_byte_count(), time.monotonic()
         row = run.bench.server(
             f"127.0.0.1:{node.port}", "--op", "kvput", "--size", "2MiB", "--inflight", in_flight, "--keys", "256",
@@ -69,7 +70,7 @@ def cold_get(run):
     work = temporary_directory(run.work)
     data = os.path.join(work, "cold")
     node = Node(run.larder, data, os.path.join(work, "node.log"), memory="1GiB", disk="6GiB")
-    node.start()
+    start_claimed(node, GIB)
     keys = ("--op", "kvget", "--size", "2MiB", "--keys", str(count), "--name", "cold", "--keep")
     run.bench.server(f"127.0.0.1:{node.port}", *keys, "--count", "1", "--warmup", "0ms", "--unverified", rounds=1)
     node.stop()
@@ -79,7 +80,7 @@ def cold_get(run):
     direct, buffered = {"1": [], "4": []}, {"1": [], "4": []}
     for _ in range(run.few):
         for in_flight in mine:
-            node.start()
+            start_claimed(node, GIB)
             how = _forget(data)
             row = run.bench.server(
                 f"127.0.0.1:{node.port}", *keys, "--stored", "--once", "--unverified", "--inflight", in_flight,

@@ -13,6 +13,14 @@ from node import NodeFailed, ServerProcess, free_port
 _here = os.path.dirname(os.path.abspath(__file__))
 
 
+def start_claimed(node, memory):
+    """Starts a node and waits until it has claimed its memory: it answers before, and goes on claiming."""
+    node.start()
+    limit = time.monotonic() + 60
+    while node.resident_byte_count() < memory and time.monotonic() < limit:
+        time.sleep(0.05)
+
+
 class BareServer(ServerProcess):
     """`larder bench bare`: what the machine could give at best."""
 

@@ -40,7 +40,7 @@ final class BareMemories: Sendable {
     /// Addresses: pointers are not Sendable.
     private let free = Mutex<[Int: [UInt]]>([:])
 
-    /// As much as is asked for, rounded up to one byte.
+    /// As much as is asked for.
     func take(byteCount: Int) -> UnsafeMutableRawBufferPointer {
         if let address = free.withLock({ $0[byteCount]?.popLast() }) {
             // SAFETY: the address came from giveBack with this length, and is nobody's now.
@@ -49,7 +49,8 @@ final class BareMemories: Sendable {
                 count: byteCount
             )
         }
-        return UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, byteCount), alignment: 4_096)
+        let memory = unsafe BenchMemory.allocate(byteCount: byteCount)
+        return unsafe UnsafeMutableRawBufferPointer(start: memory.baseAddress, count: byteCount)
     }
 
     /// Keeps memory for the next value of its size.

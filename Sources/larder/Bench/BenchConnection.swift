@@ -47,12 +47,7 @@ internal import RESP
         ring = Array(repeating: nil, count: depth)
         unsafe buffer.initializeMemory(as: UInt8.self, repeating: 0)
         for _ in 0..<depth {
-            let place = UnsafeMutableRawBufferPointer.allocate(
-                byteCount: payloads.byteCount * batch,
-                alignment: 4_096
-            )
-            unsafe place.initializeMemory(as: UInt8.self, repeating: 0)
-            unsafe places.append(place)
+            unsafe places.append(BenchMemory.allocate(byteCount: payloads.byteCount * batch))
         }
         if let credentials { try authenticate(credentials) }
     }

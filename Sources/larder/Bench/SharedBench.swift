@@ -213,11 +213,7 @@ final class SharedBench: Sendable {
     let regions: [UnsafeMutableRawBufferPointer]
 
     init(byteCount: Int, count: Int) {
-        unsafe regions = (0..<count).map { _ in
-            let region = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 4_096)
-            unsafe region.initializeMemory(as: UInt8.self, repeating: 0)
-            return unsafe region
-        }
+        unsafe regions = (0..<count).map { _ in unsafe BenchMemory.allocate(byteCount: byteCount) }
     }
 
     deinit { unsafe regions.forEach { unsafe $0.deallocate() } }
