@@ -33,8 +33,9 @@ def put(run):
         settled = _until_written(node)
         written = node.written_byte_count() - before
         what = f"disk: put 2 MiB, {in_flight} in flight, {total / GIB:.0f} GiB"
+        speed = total / (settled - started) / 1e9
         run.results.figure(
-            f"{what}, until all is on disk", Spread([total / (settled - started) / 1e9]), at_least(1.0, "1.0 GB/s"),
+            f"{what}, until all is on disk", Spread([speed]), at_least(1.0, "1.0 GB/s"),
             unit="GB/s", against=f"acknowledged at {total / acknowledged / 1e9:.2f} GB/s",
         )
         run.results.figure(
@@ -46,6 +47,9 @@ def put(run):
         )
         node.stop()
         shutil.rmtree(data, ignore_errors=True)
+        if shutil.which("fio"):
+            direct = _fio(os.path.join(work, "fio"), 4 * GIB, "write", 1, direct=True)
+            run.results.ratio(f"{what}, until all is on disk", Spread([speed]), Spread([direct]), "fio, direct, 4 GiB")
 
 
 def _until_written(node):
