@@ -16,5 +16,5 @@ if ! swift test --skip-build --no-parallel "$@" 2>&1 | tee "$log"; then
 fi
 swift format lint --strict --recursive --configuration .swift-format Package.swift Sources Tests
 for script in scripts/*.sh scripts/long/*.sh .ci/run; do bash -n "$script"; done
-python3 -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' scripts/long/*.py
+python3 -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' scripts/long/*.py scripts/bench/*.py
 echo "tests passed, format clean"

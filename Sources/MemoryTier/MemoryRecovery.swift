@@ -120,7 +120,7 @@ struct MemoryRecovery {
         return file.claimedByteCount / Extent.granuleByteCount
     }
 
-    /// Reads by the file, not by the mapping: a copy of 640 bytes costs a third of the first touch of a page.
+    /// Reads by the file, not by the mapping: a copy of some hundred bytes costs less than the first touch of a page.
     private func header(of extent: Extent, _ buffer: inout [UInt8]) -> BlockHeader? {
         let wanted = min(buffer.count, extent.byteCount)
         // SAFETY: pread fills at most the array's bytes.
