@@ -37,18 +37,22 @@ let targets: [Target] = [
     .target(name: "Eviction", swiftSettings: house),
     .target(name: "TraceReplay", dependencies: ["Eviction"], swiftSettings: house),
     .target(name: "RESP", dependencies: ["Blocks", nioCore], swiftSettings: house),
-    .target(name: "PayloadCoding", dependencies: ["Blocks", "CKVCodec"], swiftSettings: house),
+    .target(name: "PayloadCoding", dependencies: ["Blocks", "CKVCodec", "CLZ4"], swiftSettings: house),
     // Floor 2: the tiers.
-    .target(name: "MemoryTier", dependencies: ["Blocks", "Eviction", "CPosix"], swiftSettings: house),
+    .target(
+        name: "MemoryTier",
+        dependencies: ["Blocks", "Eviction", "PayloadCoding", "CPosix"],
+        swiftSettings: house
+    ),
     .target(
         name: "DiskTier",
-        dependencies: ["Blocks", "PayloadCoding", "CRocksDB", "CLZ4", "CPosix"],
+        dependencies: ["Blocks", "PayloadCoding", "CRocksDB", "CPosix"],
         swiftSettings: house
     ),
     // Floor 3: the one door.
     .target(
         name: "Tiering",
-        dependencies: ["Blocks", "Eviction", "MemoryTier", "DiskTier"],
+        dependencies: ["Blocks", "Eviction", "PayloadCoding", "MemoryTier", "DiskTier"],
         swiftSettings: house
     ),
     // Floor 4: listeners and the composition root; the client; the reference engine.
@@ -71,8 +75,8 @@ let targets: [Target] = [
     .executableTarget(
         name: "larder",
         dependencies: [
-            "Blocks", "RESP", "Eviction", "TraceReplay", "PayloadCoding", "DiskTier", "Node", "LarderClient",
-            "Engine", "CPosix",
+            "Blocks", "RESP", "Eviction", "TraceReplay", "PayloadCoding", "MemoryTier", "DiskTier", "Node",
+            "LarderClient", "Engine", "CPosix",
             .product(name: "ArgumentParser", package: "swift-argument-parser"), logging,
             .product(name: "Yams", package: "Yams"),
             .product(name: "Histogram", package: "hdrhistogram-swift"),
@@ -103,7 +107,7 @@ let targets: [Target] = [
     ),
     .testTarget(
         name: "MemoryTierTests",
-        dependencies: ["MemoryTier", "Eviction", "TestSupport"],
+        dependencies: ["MemoryTier", "Eviction", "PayloadCoding", "TestSupport"],
         swiftSettings: house
     ),
     .testTarget(
@@ -157,13 +161,13 @@ let fuzzers: [Target] =
         ),
         .executableTarget(
             name: "RecordFuzz",
-            dependencies: ["Blocks", "DiskTier"],
+            dependencies: ["Blocks", "PayloadCoding", "DiskTier"],
             path: "Tests/Fuzz/RecordFuzz",
             swiftSettings: house + [.unsafeFlags(["-parse-as-library"])]
         ),
         .executableTarget(
             name: "CodecFuzz",
-            dependencies: ["Blocks", "PayloadCoding", "DiskTier"],
+            dependencies: ["Blocks", "PayloadCoding"],
             path: "Tests/Fuzz/CodecFuzz",
             swiftSettings: house + [.unsafeFlags(["-parse-as-library"])]
         ),

@@ -43,7 +43,7 @@ start_node() {
     local log=$1
     shift
     : >"$log"
-    "$larder" serve --port 0 --log-format json "$@" 2>>"$log" &
+    "$larder" serve --port 0 --log-format json --memory-file "${memory_file:-off}" "$@" 2>>"$log" &
     node_pid=$!
     local deadline=$((SECONDS + 120))
     while ! grep -q '"message":"ready"' "$log"; do

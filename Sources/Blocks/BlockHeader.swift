@@ -161,6 +161,30 @@ public struct BlockHeader: Hashable, Sendable {
         store(Self.checksum(of: unsafe written.bytes, keyByteCount: keyByteCount), at: 120)
     }
 
+    /// Changes the attributes of the header and key that `bytes` begin with, in place.
+    ///
+    /// The checksum is stored last: whoever finds the header while it is being changed finds it damaged, never other
+    /// attributes than those before or after. Identity, lengths and key are not written.
+    package static func rewrite(
+        _ attributes: BlockAttributes,
+        keyByteCount: Int,
+        in bytes: UnsafeMutableRawBufferPointer
+    ) {
+        precondition(bytes.count >= byteCount + keyByteCount)
+        // SAFETY: all stores are inside the first 128 bytes, checked above.
+        func store<T: FixedWidthInteger>(_ value: T, at offset: Int) {
+            unsafe bytes.storeBytes(of: value.littleEndian, toByteOffset: offset, as: T.self)
+        }
+        store(attributes.elementType.rawValue, at: 6)
+        store(attributes.tokenCount, at: 12)
+        store(attributes.createdAt, at: 32)
+        store(attributes.expiresAt, at: 40)
+        store(attributes.pinnedUntil, at: 96)
+        // SAFETY: header and key lie in the bytes, checked above.
+        let written = unsafe UnsafeRawBufferPointer(rebasing: bytes[..<(byteCount + keyByteCount)])
+        store(checksum(of: unsafe written.bytes, keyByteCount: keyByteCount), at: 120)
+    }
+
     private static func checksum(of bytes: RawSpan, keyByteCount: Int) -> UInt64 {
         // SAFETY: callers checked that 128 bytes and the key are there.
         unsafe bytes.withUnsafeBytes { buffer in

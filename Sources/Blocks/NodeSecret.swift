@@ -29,6 +29,16 @@ public struct NodeSecret: Sendable {
         self.key = key
     }
 
+    /// Tells this secret from others without telling anything of it: 16 bytes of HMAC-SHA-256 of a fixed text.
+    package var fingerprint: SIMD2<UInt64> {
+        var words = SIMD2<UInt64>(0, 0)
+        let code = HMAC<SHA256>.authenticationCode(for: Array("larder secret fingerprint 1".utf8), using: key)
+        for (index, byte) in code.enumerated() where index < 16 {
+            words[index / 8] |= UInt64(byte) << UInt64(8 * (index % 8))
+        }
+        return words
+    }
+
     /// The 32 bytes, to be written to the secret's file and nowhere else.
     package var bytes: [UInt8] {
         // SAFETY: the bytes are copied before the call returns.

@@ -8,10 +8,14 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x0010
+#endif
+#ifndef TMPFS_MAGIC
+#define TMPFS_MAGIC 0x01021994
 #endif
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -88,6 +92,28 @@ ssize_t larder_receive_descriptor(int socket, void *bytes, size_t byte_count, in
 
 int larder_populate_write(void *address, size_t byte_count) {
     return madvise(address, byte_count, MADV_POPULATE_WRITE);
+}
+
+int larder_lock_byte(int descriptor, int64_t offset, int is_exclusive) {
+    struct flock lock = {
+        .l_type = is_exclusive ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET, .l_start = offset, .l_len = 1};
+    return fcntl(descriptor, F_OFD_SETLK, &lock);
+}
+
+int larder_byte_is_locked(int descriptor, int64_t offset) {
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = offset, .l_len = 1};
+    if (fcntl(descriptor, F_OFD_GETLK, &lock) != 0) return -1;
+    return lock.l_type != F_UNLCK;
+}
+
+int larder_allocate(int descriptor, int64_t offset, int64_t byte_count) {
+    return fallocate(descriptor, 0, (off_t)offset, (off_t)byte_count);
+}
+
+int larder_is_on_tmpfs(const char *path) {
+    struct statfs status;
+    if (statfs(path, &status) != 0) return -1;
+    return status.f_type == TMPFS_MAGIC;
 }
 
 int larder_open_flag_direct(void) {

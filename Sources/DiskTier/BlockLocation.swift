@@ -13,6 +13,15 @@ package struct BlockLocation: Hashable, Sendable, Comparable {
         self.number = number
     }
 
+    /// Reads a place from one number.
+    init(number: UInt64) {
+        unit = UInt32(truncatingIfNeeded: number >> 32)
+        self.number = UInt32(truncatingIfNeeded: number)
+    }
+
+    /// The place as one number, in the order of writing.
+    var asNumber: UInt64 { UInt64(unit) << 32 | UInt64(number) }
+
     /// Order of writing.
     package static func < (left: BlockLocation, right: BlockLocation) -> Bool {
         (left.unit, left.number) < (right.unit, right.number)

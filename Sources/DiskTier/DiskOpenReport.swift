@@ -23,6 +23,11 @@ package struct DiskOpenReport: Sendable, Hashable {
     /// Whether reads bypass the page cache; `false` where the file system refuses O_DIRECT.
     package var readsDirectly = true
 
+    /// Whether blocks may be missing that were there.
+    package var hasLost: Bool {
+        setAsidePath != nil || missingDurableUnits > 0 || damagedUnits > 0 || distrustedBlocks > 0
+    }
+
     /// Creates an empty report.
     package init() {}
 }

@@ -1,4 +1,5 @@
 package import Blocks
+import PayloadCoding
 import Synchronization
 
 extension DiskTier {

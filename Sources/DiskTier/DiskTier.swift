@@ -1,4 +1,5 @@
 package import Blocks
+import PayloadCoding
 import Synchronization
 
 /// Blocks on disk: an exact index in memory over a log of segments in RocksDB.
@@ -105,19 +106,26 @@ package final class DiskTier: Sendable {
     /// Takes a block out of the index now; the next unit carries the tombstone.
     ///
     /// Whether it was there.
-    package func invalidate(_ identity: BlockIdentity) -> Bool {
-        let (entry, wasThere) = writeState.withLock { state in
+    package func invalidate(_ identity: BlockIdentity) -> Bool { invalidateNoting(identity) != nil }
+
+    /// The same; gives the place in the log before which copies are taken out, `nil` when there was none.
+    package func invalidateNoting(_ identity: BlockIdentity) -> UInt64? {
+        let (entry, bound) = writeState.withLock { state -> (IndexEntry?, UInt64?) in
             let entry = index.remove(identity)
-            return (entry, state.invalidate(identity, isIndexed: entry != nil))
+            let wasThere = state.invalidate(identity, isIndexed: entry != nil)
+            return (entry, wasThere ? state.bound.asNumber : nil)
         }
         if let entry { onRemoval(identity, entry.summary, .deleted) }
-        return wasThere
+        return bound
     }
 
     /// Takes every block of a namespace out of the index now.
     ///
     /// Looks at every block of the tier for that, some 30 ms for a million. Gives how many there were.
-    package func invalidateAll(prefix: KeyPrefix) -> Int {
+    package func invalidateAll(prefix: KeyPrefix) -> Int { invalidateAllNoting(prefix: prefix).count }
+
+    /// The same; gives also the place in the log before which copies are taken out, `nil` when there was none.
+    package func invalidateAllNoting(prefix: KeyPrefix) -> (count: Int, bound: UInt64?) {
         let (hidden, bound) = writeState.withLock { $0.clear(prefix) }
         var count = 0
         index.removeAll {
@@ -126,8 +134,11 @@ package final class DiskTier: Sendable {
             count += 1
             onRemoval(entry.identity, entry.summary, .cleared)
         }
-        if count == 0, hidden == 0 { writeState.withLock { $0.withdrawClear(prefix, bound: bound) } }
-        return count
+        guard count > 0 || hidden > 0 else {
+            writeState.withLock { $0.withdrawClear(prefix, bound: bound) }
+            return (0, nil)
+        }
+        return (count, bound.asNumber)
     }
 
     /// Changes time to live or pin of a block; the next unit carries the change.
@@ -137,16 +148,25 @@ package final class DiskTier: Sendable {
         _ identity: BlockIdentity,
         _ change: (inout BlockAttributes) -> Void
     ) -> BlockSummary? {
+        updateNoting(identity, change)?.summary
+    }
+
+    /// The same; gives also the place in the log before which the copy is that was changed.
+    package func updateNoting(
+        _ identity: BlockIdentity,
+        _ change: (inout BlockAttributes) -> Void
+    ) -> (summary: BlockSummary, bound: UInt64)? {
         let now = clock.unixMilliseconds()
         return writeState.withLock { state in
             guard var entry = state.openBlocks[identity] ?? index.entry(identity), !entry.isExpired(at: now)
             else { return nil }
             let before = entry.attributes
             change(&entry.attributes)
-            guard entry.attributes != before else { return entry.summary }
-            _ = index.update(identity) { $0.attributes = entry.attributes }
-            state.update(entry)
-            return entry.summary
+            if entry.attributes != before {
+                _ = index.update(identity) { $0.attributes = entry.attributes }
+                state.update(entry)
+            }
+            return (entry.summary, state.bound.asNumber)
         }
     }
 

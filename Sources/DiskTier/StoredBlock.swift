@@ -1,4 +1,5 @@
 import Blocks
+import PayloadCoding
 
 /// Reads one block's records: header and key, then the pieces.
 enum StoredBlock {

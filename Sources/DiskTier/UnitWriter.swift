@@ -1,4 +1,5 @@
 package import Blocks
+import PayloadCoding
 import Synchronization
 
 /// One unit being written; used by one thread, ended by `finish` or `cancel`.

@@ -45,7 +45,8 @@ struct WriteState {
     /// Tombstones, clears and attribute changes that wait.
     var pendingRecordCount: Int { tombstones.count + clears.count + attributes.count }
 
-    private var bound: BlockLocation { BlockLocation(unit: unit, number: isOpen ? nextBlock : 0) }
+    /// The place behind everything that was written or registered so far.
+    var bound: BlockLocation { BlockLocation(unit: unit, number: isOpen ? nextBlock : 0) }
 
     // MARK: Changes
 

@@ -69,7 +69,7 @@ final class SharedArenaTable: Sendable {
         var status = stat()
         // A length that the file does not have would make reads end the process.
         guard unsafe fstat(descriptor, &status) == 0, byteCount > 0, status.st_size >= byteCount,
-            isSealed(descriptor)
+            isSealed(descriptor) || isOwn(status)
         else { return nil }
         let identity = SharedArena.Identity(
             device: status.st_dev,
@@ -88,6 +88,12 @@ final class SharedArenaTable: Sendable {
     private func isSealed(_ descriptor: Int32) -> Bool {
         let seals = fcntl(descriptor, Self.getSeals)
         return seals >= 0 && seals & Self.shrinkSeal != 0
+    }
+
+    /// Whether it is a file of this user's alone, as a node has that keeps its memory for its next start: nobody else can
+    /// shorten it.
+    private func isOwn(_ status: stat) -> Bool {
+        status.st_mode & S_IFMT == S_IFREG && status.st_uid == geteuid() && status.st_mode & 0o077 == 0
     }
 
     /// F_GET_SEALS and F_SEAL_SHRINK of Linux.

@@ -9,11 +9,16 @@ extension Arena {
         unsafe bytes(atByteOffset: block.byteOffset, byteCount: BlockHeader.byteCount + block.keyByteCount)
     }
 
-    /// The payload.
+    /// Header and key of the extent at `offset`.
+    func head(atByteOffset offset: Int, keyByteCount: Int) -> UnsafeRawBufferPointer {
+        unsafe bytes(atByteOffset: offset, byteCount: BlockHeader.byteCount + keyByteCount)
+    }
+
+    /// The payload as it lies there: coded, of a packed block.
     @inline(__always)
     func payload(of block: BlockEntry) -> UnsafeRawBufferPointer {
         let offset = block.byteOffset + block.layout.payloadOffset
-        return unsafe bytes(atByteOffset: offset, byteCount: block.payloadByteCount)
+        return unsafe bytes(atByteOffset: offset, byteCount: block.storedByteCount)
     }
 
     /// The key, copied.

@@ -1,6 +1,6 @@
 internal import Blocks
 
-/// All that a shard knows of one block, 96 bytes: the header's facts, where the bytes are, who holds them.
+/// All that a shard knows of one block, 112 bytes: the header's facts, where the bytes are, who holds them.
 struct BlockEntry: BitwiseCopyable {
     /// Who and which.
     var identity: BlockIdentity
@@ -16,6 +16,8 @@ struct BlockEntry: BitwiseCopyable {
     /// The allocator's record of the extent; in a vacant entry the next vacant one.
     var extentNode: UInt32
     private var payloadLength: UInt32
+    /// Bytes of the payload as it lies in the extent.
+    private var storedLength: UInt32
     private var tokenCount: UInt32
     /// Which occupant of this entry; never 0.
     var generation: UInt32
@@ -35,6 +37,10 @@ struct BlockEntry: BitwiseCopyable {
         static let pinned = Flags(rawValue: 4)
         /// The eviction policy does not propose it.
         static let withheld = Flags(rawValue: 8)
+        /// Taken over from the run before, its payload not proved since.
+        static let unverified = Flags(rawValue: 16)
+        /// The payload lies coded in its extent and cannot be read in place.
+        static let packed = Flags(rawValue: 32)
     }
 
     /// A vacant entry that no block has used.
@@ -47,6 +53,7 @@ struct BlockEntry: BitwiseCopyable {
         place = 0
         extentNode = 0
         payloadLength = 0
+        storedLength = 0
         tokenCount = 0
         generation = 1
         leaseCount = 0
@@ -57,11 +64,9 @@ struct BlockEntry: BitwiseCopyable {
     mutating func occupy(with header: BlockHeader, extent: Extent) {
         identity = header.identity
         payloadChecksum = header.payloadChecksum
-        place =
-            UInt64(truncatingIfNeeded: extent.firstGranule) | UInt64(truncatingIfNeeded: header.keyByteCount)
-            << 38
-        extentNode = extent.node
+        place = UInt64(truncatingIfNeeded: header.keyByteCount) << 38
         payloadLength = UInt32(truncatingIfNeeded: header.payloadByteCount)
+        move(to: extent, storedByteCount: header.storedByteCount)
         leaseCount = 0
         hitCount = 0
         createdAt = 0
@@ -69,6 +74,13 @@ struct BlockEntry: BitwiseCopyable {
         pinnedUntil = 0
         tokenCount = 0
         attributes = header.attributes
+    }
+
+    /// Says where the payload lies now, and how long it is there.
+    mutating func move(to extent: Extent, storedByteCount: Int) {
+        place = place & ~(1 << 38 - 1) | UInt64(truncatingIfNeeded: extent.firstGranule)
+        extentNode = extent.node
+        storedLength = UInt32(truncatingIfNeeded: storedByteCount)
     }
 
     /// Makes handles of the block that was here stale.
@@ -107,12 +119,14 @@ struct BlockEntry: BitwiseCopyable {
 
     /// Bytes of the payload.
     var payloadByteCount: Int { Int(payloadLength) }
+    /// Bytes of the payload as it lies in the extent.
+    var storedByteCount: Int { Int(storedLength) }
     /// Bytes of the key.
     var keyByteCount: Int { Int(truncatingIfNeeded: place >> 38) & 0x3FF }
     /// Where the extent begins, bytes from the arena's start.
     var byteOffset: Int { Int(truncatingIfNeeded: place & (1 << 38 - 1)) * Extent.granuleByteCount }
     /// Where header, key and payload are in the extent.
-    var layout: ExtentLayout { ExtentLayout(keyByteCount: keyByteCount, payloadByteCount: payloadByteCount) }
+    var layout: ExtentLayout { ExtentLayout(keyByteCount: keyByteCount, payloadByteCount: storedByteCount) }
     /// Bytes of the extent.
     var byteCount: Int { layout.byteCount }
     /// Payload length and attributes.

@@ -16,12 +16,19 @@ package final class BlockLease: @unchecked Sendable {
     /// The payload, 64-byte aligned, readable until the lease goes.
     package let payload: UnsafeRawBufferPointer
 
+    /// Whether nobody has proved the payload since it was taken over from the run before.
+    let isUnverified: Bool
     private let entryOffset: Int
     private let keyByteCount: Int
     private let shard: Shard
 
     /// The client's key, copied.
     package var keyBytes: [UInt8] { shard.core.arena.key(atByteOffset: entryOffset, byteCount: keyByteCount) }
+
+    /// Header and key as they are encoded before the payload.
+    var head: UnsafeRawBufferPointer {
+        unsafe shard.core.arena.head(atByteOffset: entryOffset, keyByteCount: keyByteCount)
+    }
 
     /// Where the payload lies behind the arena's first byte.
     package var payloadOffset: Int { unsafe shard.core.arena.offset(of: payload.baseAddress) }
@@ -35,6 +42,7 @@ package final class BlockLease: @unchecked Sendable {
         attributes = entry.attributes
         payloadChecksum = entry.payloadChecksum
         unsafe payload = shard.core.arena.payload(of: entry)
+        isUnverified = entry.flags.contains(.unverified)
         entryOffset = entry.byteOffset
         keyByteCount = entry.keyByteCount
     }

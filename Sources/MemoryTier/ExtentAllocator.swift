@@ -4,8 +4,8 @@
 /// Freed extents join their free neighbours at once. All records are outside the arena, in one array that grows
 /// to the largest number of extents there ever was and recycles its places.
 package struct ExtentAllocator: ~Copyable {
-    /// Granules of the arena.
-    package let granuleCount: Int
+    /// Granules of the arena that are given out; grows only.
+    package private(set) var granuleCount: Int
     /// Granules that nobody holds.
     package private(set) var freeGranuleCount: Int
     /// Extents that somebody holds.
@@ -14,7 +14,9 @@ package struct ExtentAllocator: ~Copyable {
     private var nodes: [ExtentNode] = []
     private var firstVacantNode = ExtentNode.none
     /// The extent at address 0 never changes its record: it is split and joined at its end only.
-    private let firstNode: UInt32 = 0
+    private var firstNode: UInt32 = 0
+    /// The extent that ends where the arena does.
+    private var lastNode: UInt32 = 0
     /// Where the search for a region to clear goes on: at the last hole made, or where the search before ended.
     private var rover: UInt32 = 0
 
@@ -43,6 +45,85 @@ package struct ExtentAllocator: ~Copyable {
         nodes.reserveCapacity(extentCountMax + extentCountMax / 2 + 2)
         nodes.append(ExtentNode(firstGranule: 0, previous: ExtentNode.none, next: ExtentNode.none))
         enlist(0)
+    }
+
+    /// Takes up the extents that an earlier allocator had given out, under the numbers that their records had.
+    ///
+    /// `held` is in the order of addresses, without overlaps, inside `granuleCount`, each record's number once.
+    package init(granuleCount: Int, extentCountMax: Int, held: [Extent]) {
+        self.init(granuleCount: granuleCount, extentCountMax: extentCountMax)
+        guard let highest = held.map(\.node).max() else { return }
+        delist(0)
+        let vacant = ExtentNode(firstGranule: 0, previous: ExtentNode.none, next: ExtentNode.none)
+        nodes = [ExtentNode](repeating: vacant, count: Int(highest) + 1)
+        nodes.reserveCapacity(extentCountMax + extentCountMax / 2 + 2)
+        for extent in held { nodes[Int(extent.node)].previous = extent.node }
+        for number in nodes.indices.reversed() where nodes[number].previous == ExtentNode.none {
+            nodes[number].isFree = true
+            nodes[number].next = firstVacantNode
+            firstVacantNode = UInt32(truncatingIfNeeded: number)
+        }
+        chain(held)
+    }
+
+    private mutating func chain(_ held: [Extent]) {
+        var gaps: [UInt32] = []
+        var end = 0
+        lastNode = ExtentNode.none
+        func append(_ node: UInt32, at firstGranule: Int, to allocator: inout ExtentAllocator) {
+            let previous = allocator.lastNode
+            allocator.nodes[Int(node)] = ExtentNode(
+                firstGranule: firstGranule,
+                previous: previous,
+                next: ExtentNode.none
+            )
+            if previous == ExtentNode.none {
+                allocator.firstNode = node
+            } else {
+                allocator.nodes[Int(previous)].next = node
+            }
+            allocator.lastNode = node
+        }
+        func appendGap(upTo granule: Int, to allocator: inout ExtentAllocator) {
+            precondition(granule >= end, "held extents are in order and do not overlap")
+            guard granule > end else { return }
+            let node = allocator.takeNode(
+                ExtentNode(firstGranule: end, previous: ExtentNode.none, next: ExtentNode.none)
+            )
+            append(node, at: end, to: &allocator)
+            gaps.append(node)
+        }
+        for extent in held {
+            appendGap(upTo: extent.firstGranule, to: &self)
+            append(extent.node, at: extent.firstGranule, to: &self)
+            end = extent.firstGranule + extent.granuleCount
+            freeGranuleCount -= extent.granuleCount
+            extentCount += 1
+        }
+        appendGap(upTo: granuleCount, to: &self)
+        for gap in gaps { enlist(gap) }
+        rover = firstNode
+    }
+
+    /// Gives out more of the arena, up to `granuleCount` granules; less than before changes nothing.
+    package mutating func grow(to granuleCount: Int) {
+        let added = granuleCount - self.granuleCount
+        guard added > 0, granuleCount <= 1 << 38 else { return }
+        let oldEnd = self.granuleCount
+        freeGranuleCount += added
+        if nodes[Int(lastNode)].isFree {
+            delist(lastNode)
+            self.granuleCount = granuleCount
+            enlist(lastNode)
+        } else {
+            self.granuleCount = granuleCount
+            let node = takeNode(
+                ExtentNode(firstGranule: oldEnd, previous: lastNode, next: ExtentNode.none)
+            )
+            nodes[Int(lastNode)].next = node
+            lastNode = node
+            enlist(node)
+        }
     }
 
     /// Takes an extent of exactly `granuleCount` granules; `nil` when no free extent is long enough, or, rarely,
@@ -239,7 +320,7 @@ package struct ExtentAllocator: ~Copyable {
             )
         )
         nodes[Int(node)].next = rest
-        if next != ExtentNode.none { nodes[Int(next)].previous = rest }
+        if next != ExtentNode.none { nodes[Int(next)].previous = rest } else { lastNode = rest }
         enlist(rest)
     }
 
@@ -247,7 +328,7 @@ package struct ExtentAllocator: ~Copyable {
         let absorbed = nodes[Int(node)].next
         let next = nodes[Int(absorbed)].next
         nodes[Int(node)].next = next
-        if next != ExtentNode.none { nodes[Int(next)].previous = node }
+        if next != ExtentNode.none { nodes[Int(next)].previous = node } else { lastNode = node }
         nodes[Int(absorbed)].next = firstVacantNode
         // A vacant record counts as free, so that giving back a stale one is noticed.
         nodes[Int(absorbed)].isFree = true

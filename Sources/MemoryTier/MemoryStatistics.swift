@@ -28,6 +28,12 @@ package struct MemoryStatistics: Sendable, Hashable {
     package var pinnedBlockCount = 0
     /// Bytes of visible blocks under a pin whose end no sweep has met yet.
     package var pinnedByteCount = 0
+    /// Visible blocks whose payload is coded.
+    package var packedBlockCount = 0
+    /// Bytes of visible blocks whose payload is coded.
+    package var packedByteCount = 0
+    /// Payload bytes of those, before coding.
+    package var packedPayloadByteCount = 0
     /// Blocks under at least one lease or hold, removed ones included.
     package var leasedBlockCount = 0
     /// Bytes of blocks under at least one lease or hold, removed ones included.
@@ -42,6 +48,16 @@ package struct MemoryStatistics: Sendable, Hashable {
     package var removedBlockTotals = [UInt64](repeating: 0, count: RemovalReason.allCases.count)
     /// Bytes removed since the start, by `RemovalReason.rawValue`.
     package var removedByteTotals = [UInt64](repeating: 0, count: RemovalReason.allCases.count)
+    /// Visible blocks whose payload was not proved since they were taken over from the run before.
+    package var unverifiedBlockCount = 0
+    /// Bytes of visible blocks whose payload was not proved since they were taken over.
+    package var unverifiedByteCount = 0
+    /// Blocks that were taken over and whose payload was proved since.
+    package var verifiedBlockTotal: UInt64 = 0
+    /// Blocks that were taken over and whose payload was found damaged since.
+    package var damagedBlockTotal: UInt64 = 0
+    /// Bytes of the arena that can be given out: all, or what a memory file has pages for.
+    package var claimedByteCount = 0
     /// Bytes of the arena whose pages were claimed ahead of use.
     package var prefaultedByteCount = 0
 
@@ -57,6 +73,11 @@ package struct MemoryStatistics: Sendable, Hashable {
         dirtyByteCount = figures.dirty.byteCount
         pinnedBlockCount = figures.pinned.blockCount
         pinnedByteCount = figures.pinned.byteCount
+        unverifiedBlockCount = figures.unverified.blockCount
+        unverifiedByteCount = figures.unverified.byteCount
+        packedBlockCount = figures.packed.blockCount
+        packedByteCount = figures.packed.byteCount
+        packedPayloadByteCount = figures.packedPayloadByteCount
         leasedBlockCount = figures.leased.blockCount
         leasedByteCount = figures.leased.byteCount
         departingBlockCount = figures.departing.blockCount

@@ -7,6 +7,11 @@ extension MemoryTier {
         shard(ofSlot: handle.slot).markClean(handle)
     }
 
+    /// Says that no other tier holds the block after all, so that it must not be evicted.
+    package func markDirty(_ handle: BlockHandle) {
+        shard(ofSlot: handle.slot).markDirty(handle)
+    }
+
     /// Whether blocks that no other tier holds may be evicted: when the disk tier cannot take them.
     package func setDirtyEvictable(_ isEvictable: Bool) {
         core.isDirtyEvictable.store(isEvictable, ordering: .sequentiallyConsistent)
@@ -24,6 +29,14 @@ extension MemoryTier {
         guard let departure = shard(of: identity).remove(identity, reason: reason) else { return nil }
         core.finish(departure)
         return departure.reason == reason ? departure.summary : nil
+    }
+
+    /// Removes the block of this residency at once; false when it has gone already.
+    @discardableResult
+    package func remove(_ handle: BlockHandle, reason: RemovalReason) -> Bool {
+        guard let departure = shard(ofSlot: handle.slot).remove(handle, reason: reason) else { return false }
+        core.finish(departure)
+        return true
     }
 
     /// Removes all blocks of one prefix that are there when the call begins; returns how many.

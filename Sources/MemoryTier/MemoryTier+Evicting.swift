@@ -31,6 +31,9 @@ extension MemoryTier {
     /// of one contiguous region.
     func takeExtent(granuleCount: Int) throws(CacheError) -> Extent {
         if let extent = try tryExtent(granuleCount) { return extent }
+        while core.grow(byteCount: granuleCount * Extent.granuleByteCount) {
+            if let extent = try tryExtent(granuleCount) { return extent }
+        }
         let now = core.now
         let wanted = granuleCount * Extent.granuleByteCount
         var evictedByteCount = 0

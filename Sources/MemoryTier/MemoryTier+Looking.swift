@@ -46,14 +46,20 @@ extension MemoryTier {
         for shard in shards { figures += shard.figures }
         var statistics = MemoryStatistics(figures)
         core.space.withLock { space in
-            statistics.freeByteCount = space.allocator.freeGranuleCount * Extent.granuleByteCount
+            let used = space.allocator.granuleCount - space.allocator.freeGranuleCount
+            // What a memory file has not claimed yet is free, unless it cannot.
+            let unclaimed = space.granuleCountMax - space.allocator.granuleCount
+            statistics.usedByteCount = used * Extent.granuleByteCount
+            statistics.freeByteCount = (space.granuleCountMax - used) * Extent.granuleByteCount
             statistics.largestFreeByteCount =
-                space.allocator.largestFreeGranuleCount * Extent.granuleByteCount
+                max(space.allocator.largestFreeGranuleCount, unclaimed) * Extent.granuleByteCount
             statistics.reservedByteCount = space.reserved.byteCount
             statistics.reservationCount = space.reserved.blockCount
         }
         statistics.arenaByteCount = arena.byteCount
-        statistics.usedByteCount = arena.byteCount - statistics.freeByteCount
+        statistics.claimedByteCount = core.file?.claimedByteCount ?? arena.byteCount
+        statistics.verifiedBlockTotal = core.verifiedBlockTotal.load(ordering: .relaxed)
+        statistics.damagedBlockTotal = core.damagedBlockTotal.load(ordering: .relaxed)
         statistics.prefaultedByteCount = prefaultedByteCount.load(ordering: .relaxed)
         return statistics
     }
@@ -64,7 +70,16 @@ extension MemoryTier {
     /// kernel cannot do it. `progress` is called with the bytes claimed so far, and stops it by returning false.
     package func prefault(progress: (Int) -> Bool) {
         guard prefaults else { return }
-        while let next = arena.populate(from: prefaultedByteCount.load(ordering: .relaxed)) {
+        while true {
+            let start = prefaultedByteCount.load(ordering: .relaxed)
+            // A memory file's pages first have to be there.
+            let end = min(start + Arena.populateStepByteCount, arena.byteCount)
+            if let file = core.file, file.claimedByteCount < end,
+                !core.grow(byteCount: end - file.claimedByteCount)
+            {
+                guard file.claimedByteCount >= end else { return }
+            }
+            guard let next = arena.populate(from: start) else { return }
             prefaultedByteCount.store(next, ordering: .relaxed)
             guard progress(next) else { return }
         }

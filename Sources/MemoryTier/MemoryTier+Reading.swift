@@ -6,12 +6,17 @@ extension MemoryTier {
     ///
     /// Counts a hit, but does not touch: the caller touches the blocks of a prefix together, from tail to head.
     package func lease(_ identity: BlockIdentity, key: RawSpan) -> BlockLease? {
-        shard(of: identity).lease(identity, key: key)
+        proven(shard(of: identity).lease(identity, key: key))
     }
 
     /// Leases the block that `handle` names, without counting a hit; `nil` when it has gone or expired.
     package func lease(_ handle: BlockHandle) -> BlockLease? {
-        shard(ofSlot: handle.slot).lease(handle)
+        proven(shard(ofSlot: handle.slot).lease(handle))
+    }
+
+    /// Whether the block that `handle` names is still there.
+    package func holds(_ handle: BlockHandle) -> Bool {
+        shard(ofSlot: handle.slot).holds(handle)
     }
 
     /// What is known of the block; `nil` when absent or expired.

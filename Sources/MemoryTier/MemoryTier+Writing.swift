@@ -90,7 +90,7 @@ extension MemoryTier {
         payloadChecksum: UInt64,
         place: ChainPlace? = nil
     ) -> BlockLease? {
-        commit(
+        let commit = commit(
             reservation,
             attributes: attributes,
             payloadChecksum: payloadChecksum,
@@ -99,7 +99,7 @@ extension MemoryTier {
             place: place,
             takesLease: true
         )
-        .lease
+        return proven(commit.lease)
     }
 
     private func commit(
@@ -121,6 +121,8 @@ extension MemoryTier {
             payloadChecksum: payloadChecksum
         )
         reservation.encode(header)
+        // Damaged bytes must not be what a whole block is turned away for.
+        if core.hasUnverified.load(ordering: .relaxed) { proveResident(reservation.identity) }
         let commit = shard(of: reservation.identity).commit(
             header,
             extent: reservation.extent,

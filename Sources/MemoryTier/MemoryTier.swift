@@ -16,6 +16,10 @@ package final class MemoryTier: Sendable {
     let prefaults: Bool
     let prefaultedByteCount = Atomic<Int>(0)
     let sweepPosition = Mutex(WalkPosition())
+    let provingPosition = Mutex(WalkPosition())
+    private let takenOver: Mutex<[TakenOverBlock]>
+    /// What opening the memory file came to; `nil` when none was wanted.
+    package let fileReport: MemoryFileReport?
 
     /// The shared memory that holds the blocks.
     package var arena: Arena { core.arena }
@@ -31,13 +35,36 @@ package final class MemoryTier: Sendable {
         let numberBits = configuration.shardCount.trailingZeroBitCount
         // Shards fill evenly; a little more room than the mean costs address space only.
         let entryCount = configuration.blockCountMax / configuration.shardCount * 9 / 8 + 64
-        shards = (0..<configuration.shardCount).map {
+        let shards = (0..<configuration.shardCount).map {
             Shard($0, numberBits: numberBits, entryCount: entryCount, core: core)
         }
+        self.shards = shards
         self.core = core
         shardNumberBits = numberBits
         prefaults = configuration.prefaults
+        if let file = core.file, core.report?.isTakenBack == true {
+            let recovery = MemoryRecovery(file: file, core: core, shards: shards)
+            let start = clock.monotonicNanoseconds()
+            var (blocks, report) = recovery.run()
+            report.seconds = Double(clock.monotonicNanoseconds() &- start) / 1e9
+            fileReport = report
+            takenOver = Mutex(blocks)
+        } else {
+            fileReport = core.report
+            takenOver = Mutex([])
+        }
     }
+
+    /// The blocks of the run before, the oldest first; once, to whoever knows the other tiers.
+    package func takeTakenOver() -> [TakenOverBlock] {
+        takenOver.withLock { blocks in
+            defer { blocks = [] }
+            return blocks
+        }
+    }
+
+    /// What the disk does not have yet, kept for the next run; `nil` without a memory file.
+    package var pendingChanges: PendingChanges? { core.file?.changes }
 
     /// The shard that an identity belongs to.
     @inline(__always)

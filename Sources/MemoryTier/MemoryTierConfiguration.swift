@@ -13,6 +13,8 @@ package struct MemoryTierConfiguration: Sendable {
     package var prefaults: Bool
     /// Whether other processes that are given the arena may write to it.
     package var sharesWrites = false
+    /// Where the arena outlives the process; `nil` for memory that goes with it.
+    package var file: MemoryFileConfiguration?
     /// Which block goes when there is no room.
     package var policy: EvictionPolicyName
 

@@ -7,7 +7,7 @@ final class Shard: Sendable {
     let core: MemoryCore
     private let number: UInt32
     private let numberBits: UInt32
-    private let state: Mutex<ShardState>
+    let state: Mutex<ShardState>
 
     /// Shard `number` of `1 << numberBits`.
     init(_ number: Int, numberBits: Int, entryCount: Int, core: MemoryCore) {
@@ -19,24 +19,34 @@ final class Shard: Sendable {
 
     // MARK: Reading
 
-    /// Leases the visible, unexpired block of this identity whose stored key is `key`.
+    /// Leases the visible, unexpired block of this identity whose stored key is `key`; not a packed one.
     func lease(_ identity: BlockIdentity, key: RawSpan) -> BlockLease? {
         state.withLock { state in
-            guard let entry = readable(identity, in: state), holds(state.entries[entry], identity, key) else {
-                return nil
-            }
+            guard let entry = readable(identity, in: state), holds(state.entries[entry], identity, key),
+                !state.entries[entry].flags.contains(.packed)
+            else { return nil }
             state.countHit(entry)
             return lease(entry, in: &state)
         }
     }
 
-    /// Leases the visible, unexpired block of this handle.
+    /// Leases the visible, unexpired block of this handle; not a packed one.
     func lease(_ handle: BlockHandle) -> BlockLease? {
         state.withLock { state in
             guard let entry = state.find(entry(of: handle.slot), generation: handle.generation),
-                isReadable(entry, in: state)
+                isReadable(entry, in: state), !state.entries[entry].flags.contains(.packed)
             else { return nil }
             return lease(entry, in: &state)
+        }
+    }
+
+    /// Whether the block of this handle is visible and unexpired.
+    func holds(_ handle: BlockHandle) -> Bool {
+        state.withLock { state in
+            guard let entry = state.find(entry(of: handle.slot), generation: handle.generation) else {
+                return false
+            }
+            return isReadable(entry, in: state)
         }
     }
 
@@ -104,22 +114,26 @@ final class Shard: Sendable {
     ) -> Commit {
         let now = core.now
         return state.withLock { state in
-            var departure: Departure?
+            var old: (entry: Int, reason: RemovalReason)?
             if let entry = state.find(header.identity) {
                 if state.isExpired(entry, at: now) {
-                    departure = unlink(entry, reason: .expired, in: &state)
+                    old = (entry, .expired)
                 } else if replaces {
-                    departure = unlink(entry, reason: .replaced, in: &state)
+                    old = (entry, .replaced)
                 } else {
                     guard hasSameBytes(state.entries[entry], header, extent) else {
                         return Commit(outcome: .conflict)
                     }
                     return Commit(
                         outcome: .exists(handle(of: entry, in: state)),
-                        lease: takesLease ? lease(entry, in: &state) : nil
+                        lease: takesLease && !state.entries[entry].flags.contains(.packed)
+                            ? lease(entry, in: &state) : nil
                     )
                 }
             }
+            // First the new one: a process that ends here leaves both in its file, and the later one counts.
+            core.file?.publish(extent, isClean: !isDirty)
+            let departure = old.map { unlink($0.entry, reason: $0.reason, in: &state) }
             let entry = state.takeVacant()
             state.link(entry, header: header, extent: extent, isDirty: isDirty, now: now)
             let handle = handle(of: entry, in: state)
@@ -145,7 +159,30 @@ final class Shard: Sendable {
                 return
             }
             state.markClean(entry)
+            core.file?.directory.markClean(state.entries[entry].extentNode)
             offerAgain(entry, in: &state)
+        }
+    }
+
+    /// Says that no other tier holds the block after all.
+    func markDirty(_ handle: BlockHandle) {
+        state.withLock { state in
+            guard let entry = state.find(entry(of: handle.slot), generation: handle.generation) else {
+                return
+            }
+            state.markDirty(entry)
+            core.file?.directory.markDirty(state.entries[entry].extentNode)
+        }
+    }
+
+    /// Unlinks the visible block of this handle; one whose time is over goes for that reason.
+    func remove(_ handle: BlockHandle, reason: RemovalReason) -> Departure? {
+        let now = core.now
+        return state.withLock { state in
+            guard let entry = state.find(entry(of: handle.slot), generation: handle.generation) else {
+                return nil
+            }
+            return unlink(entry, reason: state.isExpired(entry, at: now) ? .expired : reason, in: &state)
         }
     }
 
@@ -163,7 +200,10 @@ final class Shard: Sendable {
         let now = core.now
         return state.withLock { state in
             guard let entry = state.find(identity), !state.isExpired(entry, at: now) else { return nil }
+            let before = state.entries[entry].attributes
             state.change(entry, now: now, change)
+            let block = state.entries[entry]
+            if let file = core.file, block.attributes != before { file.rewrite(block) }
             offerAgain(entry, in: &state)
             return state.entries[entry].summary
         }
@@ -351,25 +391,25 @@ final class Shard: Sendable {
 
     // MARK: Under the lock
 
-    private func slot(of entry: Int) -> UInt32 { UInt32(truncatingIfNeeded: entry) << numberBits | number }
+    func slot(of entry: Int) -> UInt32 { UInt32(truncatingIfNeeded: entry) << numberBits | number }
 
-    private func entry(of slot: UInt32) -> Int { Int(slot >> numberBits) }
+    func entry(of slot: UInt32) -> Int { Int(slot >> numberBits) }
 
-    private func handle(of entry: Int, in state: borrowing ShardState) -> BlockHandle {
+    func handle(of entry: Int, in state: borrowing ShardState) -> BlockHandle {
         BlockHandle(slot: slot(of: entry), generation: state.entries[entry].generation)
     }
 
-    private func readable(_ identity: BlockIdentity, in state: borrowing ShardState) -> Int? {
+    func readable(_ identity: BlockIdentity, in state: borrowing ShardState) -> Int? {
         guard let entry = state.find(identity), isReadable(entry, in: state) else { return nil }
         return entry
     }
 
     /// The clock is read for blocks only that have an end.
-    private func isReadable(_ entry: Int, in state: borrowing ShardState) -> Bool {
+    func isReadable(_ entry: Int, in state: borrowing ShardState) -> Bool {
         state.entries[entry].expiresAt == 0 || !state.isExpired(entry, at: core.now)
     }
 
-    private func holds(_ block: BlockEntry, _ identity: BlockIdentity, _ key: RawSpan) -> Bool {
+    func holds(_ block: BlockEntry, _ identity: BlockIdentity, _ key: RawSpan) -> Bool {
         unsafe BlockHeader.names(identity, key: key, in: core.arena.head(of: block))
     }
 
@@ -379,12 +419,14 @@ final class Shard: Sendable {
                 == core.arena.key(atByteOffset: extent.byteOffset, byteCount: header.keyByteCount)
     }
 
-    private func lease(_ entry: Int, in state: inout ShardState) -> BlockLease {
+    func lease(_ entry: Int, in state: inout ShardState) -> BlockLease {
         state.retain(entry)
         return BlockLease(state.entries[entry], handle: handle(of: entry, in: state), shard: self)
     }
 
-    private func unlink(_ entry: Int, reason: RemovalReason, in state: inout ShardState) -> Departure {
+    func unlink(_ entry: Int, reason: RemovalReason, in state: inout ShardState) -> Departure {
+        // Before anything else: whatever becomes of the process, the block does not come back.
+        core.file?.directory.clear(state.entries[entry].extentNode)
         core.recency.withLock { $0.removed(slot(of: entry), isEviction: reason == .evicted) }
         return state.unlink(entry, reason: reason)
     }

@@ -8,6 +8,12 @@ struct ShardFigures {
     var dirty = Tally()
     /// Visible blocks under a pin.
     var pinned = Tally()
+    /// Visible blocks whose payload was not proved since they were taken over.
+    var unverified = Tally()
+    /// Visible blocks whose payload is coded.
+    var packed = Tally()
+    /// Payload bytes of those, before coding.
+    var packedPayloadByteCount = 0
     /// Blocks under a lease, removed ones included.
     var leased = Tally()
     /// Removed blocks under a lease.
@@ -22,6 +28,9 @@ struct ShardFigures {
         left.payloadByteCount += right.payloadByteCount
         left.dirty += right.dirty
         left.pinned += right.pinned
+        left.unverified += right.unverified
+        left.packed += right.packed
+        left.packedPayloadByteCount += right.packedPayloadByteCount
         left.leased += right.leased
         left.departing += right.departing
         left.storedBlockTotal += right.storedBlockTotal

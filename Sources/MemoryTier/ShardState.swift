@@ -67,10 +67,23 @@ struct ShardState {
     }
 
     /// Makes a block visible in a vacant entry.
-    mutating func link(_ number: Int, header: BlockHeader, extent: Extent, isDirty: Bool, now: UInt64) {
+    mutating func link(
+        _ number: Int,
+        header: BlockHeader,
+        extent: Extent,
+        isDirty: Bool,
+        isTakenOver: Bool = false,
+        now: UInt64
+    ) {
         entries[number].occupy(with: header, extent: extent)
         entries[number].flags = .linked
-        figures.storedBlockTotal += 1
+        if header.codec != .raw { setPacked(number, true) }
+        if isTakenOver {
+            entries[number].flags.insert(.unverified)
+            figures.unverified.add(extent.byteCount)
+        } else {
+            figures.storedBlockTotal += 1
+        }
         figures.linked.add(extent.byteCount)
         figures.payloadByteCount += header.payloadByteCount
         if isDirty {
@@ -91,6 +104,11 @@ struct ShardState {
         figures.removed[reason.rawValue].add(byteCount)
         if entry.flags.contains(.dirty) { figures.dirty.subtract(byteCount) }
         if entry.flags.contains(.pinned) { figures.pinned.subtract(byteCount) }
+        if entry.flags.contains(.packed) {
+            figures.packed.subtract(byteCount)
+            figures.packedPayloadByteCount -= entry.payloadByteCount
+        }
+        if entry.flags.contains(.unverified) { figures.unverified.subtract(byteCount) }
         entries[number].flags = []
         if entry.leaseCount > 0 {
             figures.departing.add(byteCount)
@@ -109,6 +127,36 @@ struct ShardState {
     private mutating func vacate(_ number: Int) {
         entries[number].vacate(nextVacant: firstVacant)
         firstVacant = UInt32(truncatingIfNeeded: number)
+    }
+
+    /// Says that a visible block's payload lies elsewhere now, coded or not any more; returns the record of the extent where
+    /// it was.
+    mutating func move(_ number: Int, to extent: Extent, storedByteCount: Int, isPacked: Bool) -> UInt32 {
+        let before = entries[number]
+        setPacked(number, false)
+        entries[number].move(to: extent, storedByteCount: storedByteCount)
+        let difference = extent.byteCount - before.byteCount
+        figures.linked.byteCount += difference
+        if before.flags.contains(.dirty) { figures.dirty.byteCount += difference }
+        if before.flags.contains(.pinned) { figures.pinned.byteCount += difference }
+        if before.flags.contains(.unverified) { figures.unverified.byteCount += difference }
+        if before.leaseCount > 0 { figures.leased.byteCount += difference }
+        setPacked(number, isPacked)
+        return before.extentNode
+    }
+
+    private mutating func setPacked(_ number: Int, _ isPacked: Bool) {
+        let entry = entries[number]
+        guard entry.flags.contains(.packed) != isPacked else { return }
+        if isPacked {
+            entries[number].flags.insert(.packed)
+            figures.packed.add(entry.byteCount)
+            figures.packedPayloadByteCount += entry.payloadByteCount
+        } else {
+            entries[number].flags.remove(.packed)
+            figures.packed.subtract(entry.byteCount)
+            figures.packedPayloadByteCount -= entry.payloadByteCount
+        }
     }
 
     // MARK: Leases
@@ -156,6 +204,20 @@ struct ShardState {
         guard entries[number].flags.contains(.dirty) else { return }
         entries[number].flags.remove(.dirty)
         figures.dirty.subtract(entries[number].byteCount)
+    }
+
+    /// Says that the block's payload was proved.
+    mutating func markVerified(_ number: Int) {
+        guard entries[number].flags.contains(.unverified) else { return }
+        entries[number].flags.remove(.unverified)
+        figures.unverified.subtract(entries[number].byteCount)
+    }
+
+    /// Says that no other tier holds the block after all.
+    mutating func markDirty(_ number: Int) {
+        guard !entries[number].flags.contains(.dirty) else { return }
+        entries[number].flags.insert(.dirty)
+        figures.dirty.add(entries[number].byteCount)
     }
 
     /// Changes the attributes, and the pin's figures with them.

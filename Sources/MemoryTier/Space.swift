@@ -15,13 +15,35 @@ struct Space: ~Copyable {
     var allocator: ExtentAllocator
     private(set) var reserved = Tally()
     private let blockCountMax: Int
+    /// Granules that there are, or will be when they are wanted.
+    private(set) var granuleCountMax: Int
 
-    init(byteCount: Int, blockCountMax: Int) {
+    /// Space of `byteCount` bytes, of which `claimedByteCount` are given out so far.
+    init(byteCount: Int, claimedByteCount: Int, blockCountMax: Int) {
         allocator = ExtentAllocator(
-            granuleCount: byteCount / Extent.granuleByteCount,
+            granuleCount: claimedByteCount / Extent.granuleByteCount,
             extentCountMax: blockCountMax
         )
+        granuleCountMax = byteCount / Extent.granuleByteCount
         self.blockCountMax = blockCountMax
+    }
+
+    /// Takes up the extents of blocks of the run before, in the order of addresses.
+    mutating func takeOver(_ held: [Extent]) {
+        allocator = ExtentAllocator(
+            granuleCount: allocator.granuleCount,
+            extentCountMax: blockCountMax,
+            held: held
+        )
+    }
+
+    /// There is no more than what is given out already.
+    mutating func settleForLess() { granuleCountMax = allocator.granuleCount }
+
+    /// Bytes that are free, or can still be given out.
+    var unusedByteCount: Int {
+        (allocator.freeGranuleCount + max(0, granuleCountMax - allocator.granuleCount))
+            * Extent.granuleByteCount
     }
 
     /// Takes an extent for a reservation.
@@ -29,7 +51,7 @@ struct Space: ~Copyable {
     /// Reservations together take at most half of the arena; one always may.
     mutating func reserve(granuleCount: Int) -> Grant {
         let byteCount = granuleCount * Extent.granuleByteCount
-        let half = allocator.granuleCount / 2 * Extent.granuleByteCount
+        let half = granuleCountMax / 2 * Extent.granuleByteCount
         guard reserved.blockCount == 0 || reserved.byteCount + byteCount <= half else {
             return .tooManyReservations
         }

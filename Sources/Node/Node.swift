@@ -1,7 +1,7 @@
 package import Blocks
 internal import DiskTier
 package import Logging
-internal import MemoryTier
+package import MemoryTier
 internal import NIOCore
 internal import NIOPosix
 internal import Synchronization
@@ -63,6 +63,9 @@ package final class Node: Sendable {
 
     /// The node's store, while it runs.
     package var store: BlockStore? { services?.store }
+
+    /// What opening the memory file came to, while it runs; `nil` when none was wanted.
+    package var memoryFileReport: MemoryFileReport? { services?.store.memoryFileReport }
 
     /// What the connections share, while it runs.
     var services: NodeServices? {

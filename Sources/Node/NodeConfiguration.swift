@@ -12,8 +12,12 @@ package struct NodeConfiguration: Sendable {
     package var lmPort: Int?
     /// Directory of the disk tier and of the node's secret; `nil` keeps nothing on disk.
     package var dataDirectory: String?
+    /// Where the memory tier is kept when the process ends.
+    package var memoryFile = MemoryFileChoice.off
     /// Bytes of the memory tier's arena.
     package var memoryByteCount = 2 << 30
+    /// Whether blocks are coded in memory when it gets full, so that it holds more of them.
+    package var packsMemory = false
     /// Which block leaves memory when there is no room.
     package var memoryPolicy = EvictionPolicyName.forecast
     /// Most blocks in memory; the index takes about 160 bytes for each.

@@ -111,8 +111,18 @@ final class RunningNode: Sendable {
         }
         for keeper in keepers { keeper.eventLoop.execute { keeper.stop() } }
         try? await group.shutdownGracefully()
+        let statistics = store.statistics()
         await Blocking.run { store.close() }
         logger.info("stopped", metadata: ["unwritten_blocks": "\(unwritten)"])
+        guard let path = store.memoryFileReport?.path else { return }
+        logger.notice(
+            "the RAM tier is kept for the next start",
+            metadata: [
+                "blocks": "\(statistics.integer("memory_blocks"))",
+                "bytes": "\(statistics.integer("memory_claimed_bytes"))", "path": "\(path)",
+                "give_back": "larder memory remove \(path)",
+            ]
+        )
     }
 
     /// Gives connections their time to finish, then closes what is left.
@@ -132,7 +142,9 @@ final class RunningNode: Sendable {
     ) async throws -> BlockStore {
         let opened = await Blocking.run { () -> Result<BlockStore, CacheError> in
             do throws(CacheError) {
-                let directory = configuration.dataDirectory
+                let directory = configuration.memoryFile.identityDirectory(
+                    dataDirectory: configuration.dataDirectory
+                )
                 let secretFile = try directory.map(SecretFile.init(in:))
                 if let path = secretFile?.setAsidePath {
                     logger.error(
@@ -141,7 +153,7 @@ final class RunningNode: Sendable {
                     )
                 }
                 var disk: DiskTierConfiguration?
-                if let directory, configuration.diskByteCount > 0 {
+                if let directory = configuration.dataDirectory, configuration.diskByteCount > 0 {
                     disk = DiskTierConfiguration(
                         directory: "\(directory)/blocks",
                         byteCountMax: configuration.diskByteCount,
@@ -151,6 +163,7 @@ final class RunningNode: Sendable {
                 }
                 var storeConfiguration = StoreConfiguration()
                 storeConfiguration.existsLease = configuration.existsLease
+                storeConfiguration.packsMemory = configuration.packsMemory
                 var memory = MemoryTierConfiguration(
                     byteCount: configuration.memoryByteCount,
                     blockCountMax: configuration.memoryBlockCountMax,
@@ -158,6 +171,9 @@ final class RunningNode: Sendable {
                     policy: configuration.memoryPolicy
                 )
                 memory.sharesWrites = configuration.sharesWrites
+                if let directory, let secret = secretFile?.secret {
+                    memory.file = try memoryFile(configuration, directory, secret, logger: logger)
+                }
                 return .success(
                     try BlockStore(
                         memory: memory,
@@ -174,7 +190,94 @@ final class RunningNode: Sendable {
         }
         let store = try opened.get()
         if let report = store.diskOpenReport { log(report, logger) }
+        if let report = store.memoryFileReport { log(report, logger) }
         return store
+    }
+
+    /// The memory file of this run, after files were removed that no node will ask for again; without one, says that the
+    /// latest run had none.
+    private static func memoryFile(
+        _ configuration: NodeConfiguration,
+        _ directory: String,
+        _ secret: NodeSecret,
+        logger: Logger
+    ) throws(CacheError) -> MemoryFileConfiguration? {
+        let runMark = RunMarkFile(in: directory)
+        removeUnwantedFile(configuration, logger: logger)
+        guard let path = configuration.memoryFile.path(dataDirectory: configuration.dataDirectory) else {
+            if runMark.latest != nil { try runMark.forget() }
+            return nil
+        }
+        for orphan in MemoryFileInventory.removeOrphans(
+            in: MemoryFileChoice.folder,
+            prefix: MemoryFileChoice.namePrefix
+        ) {
+            logger.notice(
+                "removed the memory that a node left whose data directory is gone",
+                metadata: [
+                    "path": "\(orphan.path)", "data_dir": "\(orphan.owner ?? "")",
+                    "bytes": "\(orphan.byteCount)",
+                ]
+            )
+        }
+        return MemoryFileConfiguration(
+            path: path,
+            owner: MemoryFileChoice.canonical(directory),
+            secretFingerprint: secret.fingerprint,
+            latestRun: runMark.latest,
+            recordRun: { run in
+                do throws(CacheError) {
+                    try runMark.record(run)
+                    return nil
+                } catch {
+                    return error
+                }
+            },
+            onShortage: { byteCount in
+                logger.warning(
+                    "the memory file cannot grow any more: its file system is full, and the RAM tier stays as it is",
+                    metadata: ["path": "\(path)", "bytes": "\(byteCount)"]
+                )
+            }
+        )
+    }
+
+    /// Gives back what a run with another choice has left: nobody takes it back after this one.
+    private static func removeUnwantedFile(_ configuration: NodeConfiguration, logger: Logger) {
+        guard configuration.memoryFile != .automatic,
+            let path = MemoryFileChoice.automatic.path(dataDirectory: configuration.dataDirectory),
+            path != configuration.memoryFile.path(dataDirectory: configuration.dataDirectory),
+            let removed = try? MemoryFileInventory.remove(path)
+        else { return }
+        logger.notice(
+            "removed the memory that the run before kept, as --memory-file says",
+            metadata: ["path": "\(path)", "bytes": "\(removed.byteCount)"]
+        )
+    }
+
+    private static func log(_ report: MemoryFileReport, _ logger: Logger) {
+        if let reason = report.unavailable {
+            logger.warning(
+                "blocks in RAM will not outlive this process",
+                metadata: ["reason": "\(reason)"]
+            )
+        }
+        if let reason = report.discarded {
+            logger.warning(
+                "the memory of the run before was not taken back, and the RAM tier starts empty",
+                metadata: ["reason": "\(reason)"]
+            )
+        }
+        guard report.isTakenBack else { return }
+        logger.info(
+            "memory taken back",
+            metadata: [
+                "blocks": "\(report.blockCount)", "bytes": "\(report.byteCount)",
+                "expired_blocks": "\(report.expiredBlockCount)",
+                "damaged_blocks": "\(report.damagedBlockCount)",
+                "seconds": "\(report.seconds)",
+            ]
+        )
     }
 
     private static func log(_ reopening: DiskReopening, _ logger: Logger) {

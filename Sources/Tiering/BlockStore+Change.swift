@@ -19,8 +19,10 @@ extension BlockStore {
         let inMemory = memory.removeAll(prefix: space.prefix, reason: .cleared)
         var onDisk = 0
         if let disk {
-            onDisk = disk.invalidateAll(prefix: space.prefix)
-            loader?.cancelAll(prefix: space.prefix)
+            let (count, bound) = disk.invalidateAllNoting(prefix: space.prefix)
+            onDisk = count
+            if let bound { note(.clear(space.prefix), before: bound) }
+            loader.cancelAll(prefix: space.prefix)
             // What a read made visible between the two steps goes too.
             _ = memory.removeAll(prefix: space.prefix, reason: .cleared)
         }
@@ -72,8 +74,10 @@ extension BlockStore {
         let inMemory = memory.remove(identity, reason: .deleted)
         var onDisk = false
         if let disk {
-            onDisk = disk.invalidate(identity)
-            loader?.cancel(identity)
+            let bound = disk.invalidateNoting(identity)
+            onDisk = bound != nil
+            if let bound { note(.removal(identity), before: bound) }
+            loader.cancel(identity)
             _ = memory.remove(identity, reason: .deleted)
         }
         let wasReadable = inMemory.map { !$0.attributes.isExpired(at: now) } ?? onDisk
@@ -92,7 +96,7 @@ extension BlockStore {
         if let disk, let summary = disk.summary(identity) {
             let share = Int(Double(disk.byteCountMax) * configuration.pinnedShareMax)
             if disk.pinnedByteCount + summary.payloadByteCount <= share {
-                isHeld = disk.update(identity) { $0.pinnedUntil = until } != nil || isHeld
+                isHeld = updateOnDisk(identity) { $0.pinnedUntil = until } || isHeld
                 writeBehind?.nudge()
             }
         }
@@ -101,8 +105,26 @@ extension BlockStore {
 
     private func update(_ identity: BlockIdentity, _ change: (inout BlockAttributes) -> Void) -> Bool {
         let inMemory = memory.update(identity, change) != nil
-        let onDisk = disk?.update(identity, change) != nil
+        let onDisk = updateOnDisk(identity, change)
         if onDisk { writeBehind?.nudge() }
         return inMemory || onDisk
+    }
+
+    private func updateOnDisk(
+        _ identity: BlockIdentity,
+        _ change: (inout BlockAttributes) -> Void
+    ) -> Bool {
+        guard let (summary, bound) = disk?.updateNoting(identity, change) else { return false }
+        let attributes = summary.attributes
+        note(
+            .times(identity, expiresAt: attributes.expiresAt, pinnedUntil: attributes.pinnedUntil),
+            before: bound
+        )
+        return true
+    }
+
+    /// Keeps a change of the disk tier for the next run, in case this one is killed before it is durable.
+    func note(_ kind: PendingChange.Kind, before bound: UInt64) {
+        memory.pendingChanges?.note(PendingChange(kind, before: bound))
     }
 }

@@ -4,7 +4,7 @@ package import MemoryTier
 internal import Synchronization
 
 extension BlockStore {
-    /// Looks a block up without ever blocking: readable now, on disk, or a miss, which is counted with its reason.
+    /// Looks a block up without ever blocking: readable now, to be loaded, or a miss, which is counted with its reason.
     ///
     /// - Parameter provesChecksum: whether the payload is read and its checksum proved here; without, the caller does
     ///   so while it reads the payload for its own purpose, before the last byte is out of its hands, and says
@@ -16,7 +16,7 @@ extension BlockStore {
             countMemoryHit(lease, in: space)
             return .memory(lease)
         }
-        if disk?.summary(identity) != nil { return .disk }
+        if isLoadable(identity) { return .stored }
         countMiss(identity, in: space)
         return .absent
     }
@@ -33,7 +33,7 @@ extension BlockStore {
     ) {
         var leases = [BlockLease?](repeating: nil, count: keys.count)
         var handles: [BlockHandle] = []
-        var onDisk: [Int] = []
+        var toLoad: [Int] = []
         handles.reserveCapacity(keys.count)
         for index in 0..<keys.count {
             let identity = space.identity(of: keys[index])
@@ -41,8 +41,8 @@ extension BlockStore {
                 handles.append(lease.handle)
                 countMemoryHit(lease, in: space)
                 leases[index] = lease
-            } else if disk?.summary(identity) != nil {
-                onDisk.append(index)
+            } else if isLoadable(identity) {
+                toLoad.append(index)
             } else {
                 countMiss(identity, in: space)
             }
@@ -50,9 +50,9 @@ extension BlockStore {
         // From tail to head: a prefix's last blocks are to go before its first.
         handles.reverse()
         memory.touch(handles)
-        guard !onDisk.isEmpty, let loader else { return completion(leases) }
-        let gathering = Gathering(leases: leases, missing: onDisk.count, completion)
-        for index in onDisk {
+        guard !toLoad.isEmpty else { return completion(leases) }
+        let gathering = Gathering(leases: leases, missing: toLoad.count, completion)
+        for index in toLoad {
             let identity = space.identity(of: keys[index])
             let isTaken = loader.load(identity, key: keys.bytes(at: index)) { [self] lease in
                 if let lease {
@@ -70,6 +70,11 @@ extension BlockStore {
         }
     }
 
+    /// Whether the block is here, though not readable at once: on disk, or packed.
+    private func isLoadable(_ identity: BlockIdentity) -> Bool {
+        memory.isPacked(identity) || disk?.summary(identity) != nil
+    }
+
     /// Takes a block away whose bytes in memory do not have its checksum any more.
     ///
     /// Counted as a miss for corruption, beside the hit that the look-up counted.
@@ -79,9 +84,8 @@ extension BlockStore {
     }
 
     private func remove(corrupt lease: BlockLease) {
-        // Another block may have taken its place under the same key.
-        guard memory.handle(lease.identity) == lease.handle else { return }
-        _ = memory.remove(lease.identity, reason: .corrupt)
+        // By its handle: another block may have taken its place under the same key.
+        memory.remove(lease.handle, reason: .corrupt)
     }
 
     /// A lease on a block in memory whose identity is proved, and its checksum if wanted.

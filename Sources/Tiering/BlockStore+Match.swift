@@ -212,7 +212,6 @@ extension BlockStore {
 
     @discardableResult
     private func startPromotions(_ space: KeySpace, keys: KeyBatch, tiers: [Tier]) -> Int {
-        guard let loader else { return 0 }
         var started = 0
         for (index, tier) in tiers.enumerated() where tier == .disk {
             guard loader.load(space.identity(of: keys[index]), key: keys.bytes(at: index), nil) else {

@@ -90,7 +90,11 @@ extension BlockStore {
         switch outcome {
         case .stored(let handle):
             if options.replaces { forgetOnDisk(identity) }
-            if goesToDisk { writeBehind?.enqueue(handle, byteCount: byteCount) }
+            if goesToDisk {
+                writeBehind?.enqueue(handle, byteCount: byteCount)
+            } else {
+                packer?.offer(handle)
+            }
             counters.stored.add()
             counters.storedBytes.add(byteCount)
             counters.storedTokens.add(Int(options.tokenCount))
@@ -166,7 +170,7 @@ extension BlockStore {
     /// Takes an older version out of the disk tier's index, and keeps a read of it under way from becoming visible.
     func forgetOnDisk(_ identity: BlockIdentity) {
         guard let disk else { return }
-        _ = disk.invalidate(identity)
-        loader?.cancel(identity)
+        if let bound = disk.invalidateNoting(identity) { note(.removal(identity), before: bound) }
+        loader.cancel(identity)
     }
 }

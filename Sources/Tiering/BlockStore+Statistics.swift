@@ -85,12 +85,34 @@ extension BlockStore {
         all.add("memory_dirty_bytes", memory.dirtyByteCount)
         all.add("memory_pinned_bytes", memory.pinnedByteCount)
         all.add("memory_leased_bytes", memory.leasedByteCount)
+        all.add("memory_packed_blocks", memory.packedBlockCount)
+        all.add("memory_packed_bytes", memory.packedByteCount)
+        all.add("memory_packed_payload_bytes", memory.packedPayloadByteCount)
+        all.add("memory_packs", counters.packs)
+        all.add("memory_unpacks", counters.unpacks)
         all.add("memory_evicted_demoted", counters.memoryEvictedDemoted)
         all.add("memory_evicted_lost", counters.memoryEvictedLost)
         all.add("blocks_expired", counters.expired)
         all.add("blocks_deleted", counters.deleted)
         all.add("blocks_replaced", counters.replaced)
         all.add("memory_corrupt", counters.corruptMemory)
+        addMemoryFile(memory, &all)
+    }
+
+    private func addMemoryFile(_ memory: MemoryStatistics, _ all: inout Statistics) {
+        let report = memoryFileReport
+        all.add("memory_file", text: report?.path ?? "off")
+        all.add("memory_claimed_bytes", memory.claimedByteCount)
+        all.add("memory_recovered_blocks", report?.blockCount ?? 0)
+        all.add("memory_recovered_bytes", report?.byteCount ?? 0)
+        all.add(
+            "memory_recovered_damaged",
+            (report?.damagedBlockCount ?? 0) + Int(clamping: memory.damagedBlockTotal)
+        )
+        all.add("memory_recovered_verified", Int(clamping: memory.verifiedBlockTotal))
+        all.add("memory_recovered_unverified", memory.unverifiedBlockCount)
+        all.add("memory_discarded", text: report?.discarded ?? "")
+        all.add("memory_changes_lost", self.memory.pendingChanges?.lostCount ?? 0)
     }
 
     private func addDisk(_ all: inout Statistics) {
@@ -127,7 +149,7 @@ extension BlockStore {
         all.add("write_bytes", counters.bytesWritten)
         all.add("write_failures", counters.writeFailures)
         all.add("write_failure", text: status?.failure?.message ?? "")
-        all.add("load_queue_blocks", loader?.depth ?? 0)
+        all.add("load_queue_blocks", loader.depth)
         let leases = self.leases.totals
         all.add("leases", leases.count)
         all.add("leases_memory_bytes", leases.memoryByteCount)

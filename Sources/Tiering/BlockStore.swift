@@ -24,7 +24,8 @@ package final class BlockStore: Sendable {
     let hotPrefixes: HotPrefixes
     let chains = ChainPlaces()
     let spaceWaiters = SpaceWaiters()
-    let loader: DiskLoader?
+    let loader: BlockLoader
+    let packer: MemoryPacker?
     let writeBehind: WriteBehind?
     let isDraining = Atomic<Bool>(false)
 
@@ -75,34 +76,48 @@ package final class BlockStore: Sendable {
         self.departures = departures
         leases = LeaseTable(countMax: configuration.leaseCountMax, now: clock.monotonicNanoseconds())
         hotPrefixes = HotPrefixes(countMax: configuration.hotPrefixCountMax)
-        if let disk {
-            loader = DiskLoader(
+        let packer =
+            configuration.packsMemory
+            ? MemoryPacker(
                 memory: memory,
-                disk: disk,
                 counters: counters,
-                chains: chains,
-                pinnedByteCountMax: Int(Double(memory.arena.byteCount) * configuration.pinnedShareMax),
-                configuration: configuration
-            )
+                queueCountMax: memoryConfiguration.blockCountMax
+            ) : nil
+        loader = BlockLoader(
+            memory: memory,
+            disk: disk,
+            counters: counters,
+            chains: chains,
+            packer: packer,
+            pinnedByteCountMax: Int(Double(memory.arena.byteCount) * configuration.pinnedShareMax),
+            configuration: configuration
+        )
+        if let disk {
             writeBehind = WriteBehind(
                 memory: memory,
                 disk: disk,
                 clock: clock,
                 counters: counters,
+                packer: packer,
                 waitersForSpace: spaceWaiters,
                 configuration: configuration
             )
         } else {
-            loader = nil
             writeBehind = nil
         }
-        loader?.start()
+        self.packer = packer
+        takeOver()
+        loader.start()
+        packer?.start()
         writeBehind?.start()
         maintenance.withLock { $0 = ServiceThread(name: "larder-tend") { self.tend() } }
     }
 
     /// What the disk tier found when it was opened.
     package var diskOpenReport: DiskOpenReport? { disk?.openReport }
+
+    /// What opening the memory file came to; `nil` when none was wanted.
+    package var memoryFileReport: MemoryFileReport? { memory.fileReport }
 
     /// Faults the arena's pages in; blocks, so give it a thread. Stops early when `progress` says false.
     package func prefault(progress: (_ byteCount: Int) -> Bool) {
@@ -166,7 +181,8 @@ package final class BlockStore: Sendable {
             return thread
         }?.join()
         spaceWaiters.wakeAll()
-        loader?.stop()
+        packer?.stop()
+        loader.stop()
         writeBehind?.stop()
         disk?.close()
     }
@@ -184,6 +200,8 @@ package final class BlockStore: Sendable {
             // Readers give memory back without a sign, so who waits for some looks again on every tick.
             spaceWaiters.wakeAll()
             _ = memory.sweepExpired(blockCountMax: 4_096)
+            // A tenth of a core, so that reads seldom have to prove what the run before left.
+            _ = memory.proveTakenOver(byteCountMax: 16 << 20)
         }
     }
 

@@ -12,8 +12,8 @@ package enum Tier: UInt8, Sendable, CaseIterable {
 package enum Lookup: Sendable {
     /// Readable now; identity is proved, and the checksum unless the caller took that on.
     case memory(BlockLease)
-    /// On disk: `BlockStore.load` brings it.
-    case disk
+    /// On disk, or packed in memory: `BlockStore.load` brings it.
+    case stored
     /// A miss.
     case absent
 }

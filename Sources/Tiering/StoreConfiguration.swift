@@ -8,7 +8,9 @@ package struct StoreConfiguration: Sendable {
     package var pinnedShareMax = 0.5
     /// How long a block waits at most before its unit is written.
     package var writeDelay: Duration = .seconds(10)
-    /// Threads that read the disk.
+    /// Whether blocks are coded in memory when it gets full.
+    package var packsMemory = false
+    /// Threads that read the disk, and unpack.
     package var readerCount = 4
     /// Loads that may wait for those threads.
     package var loadQueueCountMax = 16_384

@@ -42,6 +42,8 @@ final class StoreCounters: Sendable {
     let corruptMemory = Counter()
     let corruptDisk = Counter()
     let promotions = Counter()
+    let packs = Counter()
+    let unpacks = Counter()
     let promotedBytes = Counter()
     let prefetches = Counter()
     let prefetchesRefused = Counter()

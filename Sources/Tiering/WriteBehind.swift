@@ -37,6 +37,7 @@ final class WriteBehind: Sendable {
     private let disk: DiskTier
     private let clock: any CacheClock
     private let counters: StoreCounters
+    private let packer: MemoryPacker?
     private let waitersForSpace: SpaceWaiters
     private let writeDelayNanoseconds: UInt64
     private let dirtyByteCountSoftMax: Int
@@ -52,6 +53,7 @@ final class WriteBehind: Sendable {
         disk: DiskTier,
         clock: any CacheClock,
         counters: StoreCounters,
+        packer: MemoryPacker?,
         waitersForSpace: SpaceWaiters,
         configuration: StoreConfiguration
     ) {
@@ -59,6 +61,7 @@ final class WriteBehind: Sendable {
         self.disk = disk
         self.clock = clock
         self.counters = counters
+        self.packer = packer
         self.waitersForSpace = waitersForSpace
         writeDelayNanoseconds = configuration.writeDelay.nanoseconds
         dirtyByteCountSoftMax = Int(Double(memory.arena.byteCount) * configuration.dirtyShareMax / 2)
@@ -140,14 +143,16 @@ final class WriteBehind: Sendable {
     /// `nil`: write now. Otherwise milliseconds to sleep.
     private func pauseBeforeNextUnit() -> Int? {
         let hasRecords = disk.hasPendingRecords
+        let isMuchPending = memory.pendingChanges?.isHalfFull ?? false
         let now = clock.monotonicNanoseconds()
         return state.withLock { state in
             if !state.waiters.isEmpty { return nil }
             guard !state.isEmpty else {
-                return state.isFlushing && hasRecords ? nil : 1_000
+                return hasRecords && (state.isFlushing || isMuchPending) ? nil : 1_000
             }
             let oldest = state.queue[state.head].since
-            if state.isFlushing || state.dirtyByteCount >= min(disk.unitByteCount, dirtyByteCountSoftMax)
+            if state.isFlushing || isMuchPending
+                || state.dirtyByteCount >= min(disk.unitByteCount, dirtyByteCountSoftMax)
                 || now &- oldest >= writeDelayNanoseconds
                 || state.dirtyHandles.count >= UnitPlan.blockCountMax
             {
@@ -182,7 +187,10 @@ final class WriteBehind: Sendable {
                 catchUp(with: lease)
                 plan.leases.append(lease)
             }
+            let mark = memory.pendingChanges?.mark
             try writer.finish()
+            // Before any block becomes clean: until then memory has what a change that is made twice might hide.
+            if let mark { memory.pendingChanges?.forget(before: mark) }
             succeed(plan)
         } catch {
             fail(plan, error)
@@ -205,6 +213,7 @@ final class WriteBehind: Sendable {
     private func succeed(_ plan: UnitPlan) {
         for lease in plan.leases {
             memory.markClean(lease.handle)
+            packer?.offer(lease.handle)
             unsafe counters.bytesWritten.add(lease.payload.count)
         }
         counters.unitsWritten.add()
@@ -250,7 +259,7 @@ final class WriteBehind: Sendable {
             state.head = 0
             // Blocks that are gone need no further try.
             state.queue.removeAll { entry in
-                guard memory.lease(entry.handle) == nil else { return false }
+                guard !memory.holds(entry.handle) else { return false }
                 state.dirtyByteCount -= entry.byteCount
                 state.dirtyHandles.remove(entry.handle)
                 return true

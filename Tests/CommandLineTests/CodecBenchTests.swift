@@ -1,6 +1,5 @@
 import ArgumentParser
 import Blocks
-import DiskTier
 import PayloadCoding
 import Testing
 

@@ -47,6 +47,30 @@ struct DoctorTests {
         #expect(MemoryChecks.hugePages(setting: setting).verdict == verdict)
     }
 
+    @Test("an arena that is a file in /dev/shm has the huge pages of that file system")
+    func hugePagesOfMount() {
+        let mounts = "proc /proc proc rw 0 0\ntmpfs /dev/shm tmpfs rw,nosuid,size=64m,huge=advise 0 0\n"
+        let options = MemoryChecks.mountOptions(of: "/dev/shm", in: mounts)
+        #expect(options == "rw,nosuid,size=64m,huge=advise")
+        let setting = "always within_size advise [never] deny force"
+        #expect(MemoryChecks.hugePages(setting: setting, mountOptions: options).verdict == .ok)
+        #expect(MemoryChecks.hugePages(setting: setting, mountOptions: "rw,huge=never").verdict == .warning)
+        #expect(MemoryChecks.hugePages(setting: "[advise]", mountOptions: "rw").verdict == .warning)
+        #expect(MemoryChecks.mountOptions(of: "/mnt", in: mounts) == nil)
+    }
+
+    @Test(
+        "/dev/shm that cannot hold the arena is a warning, what the node has there counts as free; so is kept memory"
+    )
+    func keptMemory() {
+        let gibibyte = 1 << 30
+        #expect(MemoryChecks.sharedMemory(free: 64 << 20, arena: gibibyte, own: 0).verdict == .warning)
+        #expect(MemoryChecks.sharedMemory(free: 64 << 20, arena: gibibyte, own: gibibyte).verdict == .ok)
+        #expect(MemoryChecks.sharedMemory(free: 64 << 20, arena: nil, own: 0).verdict == .ok)
+        #expect(MemoryChecks.sharedMemory(free: nil, arena: nil, own: 0).verdict == .warning)
+        #expect(MemoryChecks.leftovers([]).verdict == .ok)
+    }
+
     @Test("a budget that does not fit on the disk is a failure; what the directory holds counts as free")
     func space() {
         let gibibyte = 1 << 30

@@ -41,7 +41,7 @@ struct HelpTests {
         let promised = [
             "serve", "worker", "match", "get", "put", "delete", "pin", "unpin", "warm", "stats", "explain",
             "doctor", "bench",
-            "completions", "version", "user",
+            "completions", "version", "user", "memory",
         ]
         #expect(names.isSuperset(of: promised))
     }

@@ -23,7 +23,9 @@ final class RunningProgram {
     init(_ arguments: [String], environment: [String: String] = [:], input: String = "") throws {
         process.executableURL = URL(filePath: Self.path)
         process.arguments = arguments
-        process.environment = environment.merging(["PATH": "/usr/bin:/bin", "SWIFT_BACKTRACE": "enable=no"]) {
+        process.environment = environment.merging([
+            "PATH": "/usr/bin:/bin", "SWIFT_BACKTRACE": "enable=no", "LARDER_MEMORY_FILE": "off",
+        ]) {
             $1
         }
         process.standardOutput = output
@@ -71,6 +73,12 @@ final class RunningProgram {
     /// Sends SIGTERM.
     func terminate() {
         process.terminate()
+    }
+
+    /// Sends SIGKILL and waits for the end.
+    func killHard() {
+        kill(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
     }
 
     /// Sends SIGINT, as Ctrl-C does.

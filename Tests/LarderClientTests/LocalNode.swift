@@ -12,7 +12,7 @@ final class LocalNode: Sendable {
     private let node: Node
     private let directory: TemporaryDirectory
 
-    private init(sharesWrites: Bool) throws {
+    private init(sharesWrites: Bool, memoryFile: String?) throws {
         directory = try TemporaryDirectory()
         unixPath = "\(directory.path)/node.sock"
         var configuration = NodeConfiguration()
@@ -22,15 +22,17 @@ final class LocalNode: Sendable {
         configuration.diskByteCount = 0
         configuration.prefaults = false
         configuration.sharesWrites = sharesWrites
+        if let memoryFile { configuration.memoryFile = .path(memoryFile) }
         node = try Node(configuration, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 
     /// Runs `body` against a node, and stops it whatever happens.
     static func with(
         sharesWrites: Bool = false,
+        memoryFile: String? = nil,
         _ body: (LocalNode) async throws -> Void
     ) async throws {
-        let local = try LocalNode(sharesWrites: sharesWrites)
+        let local = try LocalNode(sharesWrites: sharesWrites, memoryFile: memoryFile)
         _ = try await local.node.start()
         do {
             try await body(local)

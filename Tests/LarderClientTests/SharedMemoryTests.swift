@@ -1,5 +1,6 @@
 import Blocks
 import LarderClient
+import MemoryTier
 import Node
 import TestSupport
 import Testing
@@ -114,6 +115,40 @@ struct SharedMemoryTests {
             number += 1
         }
         try #require(subject.client.statistics.sharedStoreCount >= 3)
+    }
+
+    @Test("memory that outlives the node is read in place as well, and let go of with the connection")
+    func memoryFile() async throws {
+        let folder = try TemporaryDirectory.inMemory()
+        let content = [UInt8](repeating: 7, count: 100_000)
+        for run in 0..<3 {
+            // The store of the node before may be held a moment longer by its threads.
+            let end = ContinuousClock.now + .seconds(60)
+            while MemoryFileInventory.item(at: folder.path + "/memory")?.isInUse == true,
+                ContinuousClock.now < end
+            {
+                try await Task.sleep(for: .milliseconds(1))
+            }
+            try await LocalNode.with(memoryFile: folder.path + "/memory") { node in
+                #expect(node.figure("memory_recovered_blocks") == (run == 0 ? 0 : 1))
+                let subject = try ClientUnderTest(.unix(path: node.unixPath))
+                if run == 0 { try await store(subject, [content]) }
+                // The first calls meet connections that have not been given the memory yet.
+                for _ in 0..<10 {
+                    let memory = Region(content.count)
+                    let result = await unsafe subject.client.load(
+                        subject.namespace,
+                        keys: try keys(0..<1),
+                        into: [unsafe memory.buffer]
+                    )
+                    #expect(result.isComplete)
+                    #expect(memory.bytes == content)
+                }
+                #expect(subject.client.statistics.sharedLoadCount >= 5)
+                // The client stays; its connection goes with the node.
+                withExtendedLifetime(subject) {}
+            }
+        }
     }
 
     @Test("what the node holds and does not lend comes by the socket")

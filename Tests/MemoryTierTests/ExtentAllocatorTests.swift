@@ -76,6 +76,53 @@ struct ExtentAllocatorTests {
         #expect(none == nil)
     }
 
+    @Test(
+        "taken up from its held extents, an allocator goes on where the other ended; and it grows",
+        arguments: 1...8
+    )
+    func takenUp(seed: UInt64) throws {
+        var random = SeededRandom(seed: seed)
+        var total = 20_000
+        var allocator = ExtentAllocator(granuleCount: total, extentCountMax: 1 << 12)
+        var model = Model()
+        for step in 0..<30_000 {
+            if Int.random(in: 0..<5, using: &random) < 3 {
+                let wanted = Int.random(in: 1...300, using: &random)
+                if let extent = allocator.allocate(granuleCount: wanted) { model.add(extent) }
+            } else if let extent = model.removeRandom(&random) {
+                allocator.free(extent.node)
+            }
+            if step % 1_000 == 999 {
+                let held = model.held.sorted { $0.firstGranule < $1.firstGranule }
+                // One in three is lost, as blocks are whose time is over.
+                let lost = Set(held.filter { _ in step % 3_000 == 999 && Bool.random(using: &random) })
+                allocator = ExtentAllocator(
+                    granuleCount: total,
+                    extentCountMax: 1 << 12,
+                    held: held.filter { !lost.contains($0) }
+                )
+                model = Model()
+                for extent in held where !lost.contains(extent) { model.add(extent) }
+            }
+            if step % 2_500 == 0 {
+                total += Int.random(in: 1...900, using: &random)
+                allocator.grow(to: total)
+            }
+            #expect(allocator.freeGranuleCount == total - model.heldGranuleCount)
+            #expect(allocator.extentCount == model.held.count)
+            if step % 250 == 0 {
+                let runs = try #require(model.freeRuns(of: total))
+                #expect(runs.reduce(0, +) == allocator.freeGranuleCount)
+                #expect(allocator.largestFreeGranuleCount <= runs.max() ?? 0)
+                #expect(allocator.largestFreeGranuleCount >= (runs.max() ?? 0) * 31 / 32)
+            }
+        }
+        while let extent = model.removeRandom(&random) { allocator.free(extent.node) }
+        let everything = try allocate(total, &allocator)
+        #expect(everything.firstGranule == 0)
+        #expect(allocator.freeGranuleCount == 0)
+    }
+
     @Test("in an arena full of one size, each freed extent serves the next block of that size")
     func oneSize() throws {
         // 2 MiB and a header: not the lower bound of its size class.

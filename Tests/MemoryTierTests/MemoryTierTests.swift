@@ -294,6 +294,7 @@ func expectEmpty(_ tier: MemoryTier, sourceLocation: SourceLocation = #_sourceLo
     var expected = MemoryStatistics()
     expected.arenaByteCount = statistics.arenaByteCount
     expected.freeByteCount = statistics.arenaByteCount
+    expected.claimedByteCount = statistics.claimedByteCount
     expected.largestFreeByteCount = statistics.arenaByteCount
     expected.storedBlockTotal = statistics.storedBlockTotal
     expected.removedBlockTotals = statistics.removedBlockTotals

@@ -13,7 +13,7 @@ final class Workbench: Sendable {
     }
 
     let tier: MemoryTier
-    let clock = VirtualClock()
+    let clock: VirtualClock
     private let removalLog: RemovalLog
 
     private final class RemovalLog: Sendable {
@@ -21,23 +21,28 @@ final class Workbench: Sendable {
     }
 
     /// The default policy is the one whose order is plain to see.
-    init(
+    convenience init(
         byteCount: Int = 16 << 20,
         blockCountMax: Int = 4_096,
         shardCount: Int = 4,
         policy: EvictionPolicyName = .lru
     ) throws(CacheError) {
-        let log = RemovalLog()
-        removalLog = log
-        tier = try MemoryTier(
+        try self.init(
             MemoryTierConfiguration(
                 byteCount: byteCount,
                 blockCountMax: blockCountMax,
                 shardCount: shardCount,
                 policy: policy
             ),
-            clock: clock
-        ) { identity, summary, reason in
+            clock: VirtualClock()
+        )
+    }
+
+    init(_ configuration: MemoryTierConfiguration, clock: VirtualClock) throws(CacheError) {
+        let log = RemovalLog()
+        removalLog = log
+        self.clock = clock
+        tier = try MemoryTier(configuration, clock: clock) { identity, summary, reason in
             log.removals.withLock {
                 $0.append(Removal(identity: identity, summary: summary, reason: reason))
             }

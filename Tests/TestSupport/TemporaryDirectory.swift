@@ -6,8 +6,15 @@ public final class TemporaryDirectory: Sendable {
     public let path: String
 
     /// Creates it under the system's temporary directory.
-    public init() throws {
-        let url = FileManager.default.temporaryDirectory.appending(path: "larder-test-\(UUID().uuidString)")
+    public convenience init() throws {
+        try self.init(in: FileManager.default.temporaryDirectory.path)
+    }
+
+    /// Creates it on the file system in memory that every Linux has.
+    public static func inMemory() throws -> TemporaryDirectory { try TemporaryDirectory(in: "/dev/shm") }
+
+    private init(in parent: String) throws {
+        let url = URL(filePath: parent).appending(path: "larder-test-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
         path = url.path
     }

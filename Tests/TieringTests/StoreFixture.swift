@@ -30,13 +30,15 @@ struct StoreFixture {
         self.configuration = configuration
     }
 
-    func open() throws -> BlockStore {
-        try BlockStore(
-            memory: MemoryTierConfiguration(
-                byteCount: memoryByteCount,
-                blockCountMax: 65_536,
-                prefaults: false
-            ),
+    func open(_ memoryFile: MemoryFileConfiguration? = nil) throws -> BlockStore {
+        var memory = MemoryTierConfiguration(
+            byteCount: memoryByteCount,
+            blockCountMax: 65_536,
+            prefaults: false
+        )
+        memory.file = memoryFile
+        return try BlockStore(
+            memory: memory,
             disk: diskByteCount == 0
                 ? nil : DiskTierConfiguration(directory: directory.path, byteCountMax: diskByteCount),
             secret: secret,

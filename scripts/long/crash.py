@@ -3,12 +3,15 @@
 Each round starts the node on the data directory of the round before, lets the writers put blocks, set, overwrite and
 delete, and kills the node with kill -9 after a random time. This process, which is neither a writer nor the node,
 keeps a ledger: before a writer sends a change it says so, and after the reply it says what was acknowledged. After
-the restart the ledger knows for every key which versions it may hold:
+the restart the ledger knows for every key which versions it may hold. Without a memory file:
 
   a block acknowledged as DURABLE     exactly that block
   any other acknowledged block        that block, or nothing (it had not reached the disk)
   an overwritten plain key            any version tried since the last one that was seen after a restart
   a deleted key                       nothing, or a version from before the deletion
+
+With --keeps-memory the node's memory outlives it, so every acknowledged change must be there after every kill: each
+block, the newest version of each plain key, each deletion.
 
 What is seen after a restart has come from the disk and narrows the ledger: later restarts must show the same. Some
 rounds kill the node a second time while it starts. Some rounds end in order instead (SIGTERM): then every
@@ -251,7 +254,9 @@ class Run:
         self.node = Node(
             settings.larder, self.data_directory, os.path.join(work, "node.log"),
             memory=settings.memory, disk=settings.disk,
+            memory_file=os.path.join(temporary_directory("/dev/shm"), "memory") if settings.keeps_memory else "off",
         )
+        self.recoveries = []
         self.live_read_count = self.refusal_count = self.double_crash_count = self.read_count = 0
         self.first_hits = {"clean": [], "killed": []}
         self.refusals = {}
@@ -279,6 +284,7 @@ class Run:
         self._write(number, life, clean)
         if clean:
             self._stop_in_order()
+        if clean or self.settings.keeps_memory:
             self.ledger.stopped_in_order()
         if twice:
             self._kill_while_starting()
@@ -406,6 +412,12 @@ class Run:
             seconds = 3 * limit
         self.first_hits[kind].append(seconds)
         self.verdict.expect(seconds <= limit, f"first hit {seconds:.2f} s after a start ({kind}), limit {limit} s")
+        if self.settings.keeps_memory:
+            ready = [record for record in self.node.log_records() if record.get("message") == "ready"][-1]
+            self.recoveries.append(float(ready.get("recovery_seconds", "nan")))
+            self.verdict.expect(
+                int(ready.get("recovered_blocks", 0)) > 0, "the memory of the run before was not taken back"
+            )
         self.connection = Connection(self.node.port, timeout=60)
         self.store = Blocks(self.connection)
         return seconds
@@ -520,9 +532,15 @@ class Run:
             f"{self.ledger.durable_count} durable acknowledgements, {self.read_count} reads after restarts, "
             f"{self.live_read_count} reads while writing, {self.refusal_count} puts refused "
             f"{sorted(self.refusals.items()) if self.refusals else ''}, "
-            f"{self.double_crash_count} crashes while starting; first hit after kill -9: {figures('killed')}; "
+            f"{self.double_crash_count} crashes while starting; "
+            f"{self._recovery_figures()}first hit after kill -9: {figures('killed')}; "
             f"after a clean stop: {figures('clean')}; seed {self.settings.seed}"
         )
+
+    def _recovery_figures(self):
+        if not self.recoveries:
+            return ""
+        return f"memory taken back {len(self.recoveries)} times, in at most {max(self.recoveries):.2f} s; "
 
 
 def main():
@@ -536,6 +554,7 @@ def main():
     parser.add_argument("--memory", default="512MiB")
     parser.add_argument("--clean-every", type=int, default=10, help="each so many rounds stop in order; 0: none")
     parser.add_argument("--twice-every", type=int, default=4, help="each so many rounds crash twice; 0: none")
+    parser.add_argument("--keeps-memory", action="store_true", help="with a memory file: every acknowledged change is kept")
     parser.add_argument("--sample", type=int, default=150, help="older blocks read after each restart")
     parser.add_argument("--clean-limit", type=float, default=2.0, help="seconds to the first hit after a clean stop")
     parser.add_argument("--killed-limit", type=float, default=10.0, help="seconds to the first hit after kill -9")

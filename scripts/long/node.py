@@ -193,11 +193,12 @@ class ServerProcess:
 class Node(ServerProcess):
     """A `larder serve` on a data directory of its own."""
 
-    def __init__(self, larder, data_directory, log, memory="512MiB", disk="10GiB", arguments=()):
+    def __init__(self, larder, data_directory, log, memory="512MiB", disk="10GiB", arguments=(), memory_file="off"):
         super().__init__(log)
         self.data_directory = data_directory
         self._command = [
             larder, "serve", "--host", "127.0.0.1", "--memory", str(memory), "--log-format", "json",
+            "--memory-file", memory_file,
         ]
         if data_directory is not None:
             self._command += ["--data-dir", data_directory, "--disk", str(disk)]

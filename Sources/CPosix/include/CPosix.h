@@ -26,6 +26,31 @@ ssize_t larder_receive_descriptor(int socket, void *bytes, size_t byte_count, in
 /// 0, or -1 and errno.
 int larder_populate_write(void *address, size_t byte_count);
 
+/// Takes a lock on one byte of a file for its open description; never waits. It is held until the last descriptor and
+/// the last mapping made of the description are gone, in whatever process (open file description locks, Linux 3.15).
+/// 0, or -1 and errno: EAGAIN or EACCES when somebody else has it.
+int larder_lock_byte(int descriptor, int64_t offset, int is_exclusive);
+
+/// Whether another open description holds a lock on that byte: 1 or 0, or -1 and errno.
+int larder_byte_is_locked(int descriptor, int64_t offset);
+
+/// Gives a part of a file its space (fallocate, without glibc's fallback that writes); 0, or -1 and errno.
+int larder_allocate(int descriptor, int64_t offset, int64_t byte_count);
+
+/// Whether the file, or the directory, is on a file system in memory (tmpfs): 1 or 0, or -1 and errno.
+int larder_is_on_tmpfs(const char *path);
+
+/// Stores a word that other processes, or a later run of this one, may read: what was stored before is there when the
+/// word is.
+static inline void larder_store_release(void *address, uint64_t value) {
+    __atomic_store_n((uint64_t *)address, value, __ATOMIC_RELEASE);
+}
+
+/// Reads such a word.
+static inline uint64_t larder_load_acquire(const void *address) {
+    return __atomic_load_n((const uint64_t *)address, __ATOMIC_ACQUIRE);
+}
+
 /// The flag for open(2) that bypasses the page cache (O_DIRECT).
 int larder_open_flag_direct(void);
 

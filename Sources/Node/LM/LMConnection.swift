@@ -249,7 +249,7 @@ final class LMConnection: ConnectionDriver {
             answer(lease)
         case .absent:
             answer(nil)
-        case .disk:
+        case .stored:
             var keys = KeyBatch()
             keys.append(unsafe request.key.span.bytes)
             let completion = later { (connection: LMConnection, leases: [BlockLease?]) in

@@ -1,5 +1,6 @@
 internal import Blocks
 internal import Glibc
+internal import MemoryTier
 internal import RESP
 internal import Tiering
 
@@ -31,7 +32,12 @@ extension RedisConnection {
                 ("blocked_clients", "0"),
             ]
         case .memory: memoryFields
-        case .persistence: [("loading", "0"), ("rdb_bgsave_in_progress", "0"), ("aof_enabled", "0")]
+        case .persistence:
+            [
+                ("loading", "0"), ("rdb_bgsave_in_progress", "0"), ("aof_enabled", "0"),
+                ("memory_outlives_process", store.memoryFileReport?.path == nil ? "0" : "1"),
+                ("memory_recovered_blocks", String(store.memoryFileReport?.blockCount ?? 0)),
+            ]
         case .stats: statisticsFields
         case .replication:
             [

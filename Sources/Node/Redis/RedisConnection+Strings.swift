@@ -52,7 +52,7 @@ extension RedisConnection {
             body(self, lease)
         case .absent:
             body(self, nil)
-        case .disk:
+        case .stored:
             let completion = later { (connection: RedisConnection, leases: [BlockLease?]) in
                 body(connection, leases.first ?? nil)
             }
@@ -82,7 +82,7 @@ extension RedisConnection {
         for (place, index) in indices.enumerated() where arguments.isKey(at: index) {
             switch store.lookup(space, key: arguments.key(at: index), provesChecksum: false) {
             case .memory(let lease): leases[place] = lease
-            case .disk: onDisk.append(place)
+            case .stored: onDisk.append(place)
             case .absent: break
             }
         }

@@ -1,5 +1,4 @@
 internal import Blocks
-internal import DiskTier
 internal import PayloadCoding
 
 /// One codec over one payload, coded and decoded again and again in the pieces that the disk tier stores.

@@ -1,6 +1,5 @@
 internal import ArgumentParser
 internal import Blocks
-internal import DiskTier
 internal import PayloadCoding
 
 /// `larder bench codec [FILE]`.

@@ -1,5 +1,4 @@
 internal import Blocks
-internal import DiskTier
 internal import PayloadCoding
 
 /// Codecs as rows.

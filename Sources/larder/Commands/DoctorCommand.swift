@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Foundation
+internal import MemoryTier
 internal import Node
 
 #if canImport(Glibc)
@@ -55,15 +56,31 @@ struct DoctorCommand: ParsableCommand {
     private func memory(_ node: NodeConfiguration) -> [Finding] {
         let meminfo = SystemFacts.text("/proc/meminfo") ?? ""
         let available = MemoryChecks.value(of: "MemAvailable", in: meminfo) ?? 0
+        let own = node.memoryFile.path(dataDirectory: node.dataDirectory).flatMap(
+            MemoryFileInventory.item(at:)
+        )
         var findings = [
             MemoryChecks.memory(
-                available: available,
+                // What the node's last run kept is there for the next one.
+                available: available + (own?.byteCount ?? 0),
                 groupLimit: SystemFacts.groupMemoryLimit,
                 arena: node.memoryByteCount
             ),
-            MemoryChecks.sharedMemory(free: SystemFacts.freeBytes("/dev/shm")),
+            MemoryChecks.sharedMemory(
+                free: SystemFacts.freeBytes(MemoryFileChoice.folder),
+                arena: node.memoryFile.path(dataDirectory: node.dataDirectory) == nil
+                    ? nil : node.memoryByteCount,
+                own: own?.byteCount ?? 0
+            ),
+            MemoryChecks.leftovers(MemoryCommand.files.filter { !$0.isInUse && $0.path != own?.path }),
             MemoryChecks.hugePages(
-                setting: SystemFacts.text("/sys/kernel/mm/transparent_hugepage/shmem_enabled")
+                setting: SystemFacts.text("/sys/kernel/mm/transparent_hugepage/shmem_enabled"),
+                mountOptions: node.memoryFile.path(dataDirectory: node.dataDirectory) == nil
+                    ? nil
+                    : MemoryChecks.mountOptions(
+                        of: MemoryFileChoice.folder,
+                        in: SystemFacts.text("/proc/mounts") ?? ""
+                    )
             ),
         ]
         if let rate = SystemFacts.firstTouchRate(byteCount: 128 << 20) {

@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import Blocks
 internal import LarderClient
 internal import Logging
+internal import MemoryTier
 internal import NIOCore
 internal import Node
 
@@ -28,6 +29,10 @@ struct ServeCommand: AsyncParsableCommand {
               memory: 8GiB
               data-dir: /var/lib/larder
               disk: 200GiB
+
+            RESTARTS: with a data directory, RAM is a file in /dev/shm that outlives the process: the next start, after an \
+            upgrade, SIGTERM or a crash, has its blocks in RAM at once. --memory-file says where, or off; 'larder memory \
+            list' shows such files and 'larder memory remove' gives their memory back.
 
             'larder serve --print-config' shows each value and where it comes from.
 
@@ -62,7 +67,13 @@ struct ServeCommand: AsyncParsableCommand {
             format: configuration.logFormat
         )
         let (node, addresses) = try await start(configuration.node, logger: logger)
-        logger.notice("ready", metadata: Self.readyFields(addresses, configuration.node))
+        var fields = Self.readyFields(addresses, configuration.node)
+        if let report = node.memoryFileReport, report.path != nil {
+            fields["recovered_blocks"] = "\(report.blockCount)"
+            fields["recovered_bytes"] = "\(report.byteCount)"
+            fields["recovery_seconds"] = "\(Rate.decimals(report.seconds, 3))"
+        }
+        logger.notice("ready", metadata: fields)
         for await name in signals.first {
             logger.notice(
                 "draining",

@@ -23,6 +23,8 @@ struct ServeConfiguration {
         node.dataDirectory = settings.optionalText(.dataDir)
         node.memoryByteCount = try settings.byteCount(.memory)
         node.memoryPolicy = try settings.choice(.memoryPolicy, of: EvictionPolicyName.self)
+        node.memoryFile = try settings.memoryFile()
+        node.packsMemory = try settings.choice(.memoryCodec, of: MemoryCodec.self) == .exponent
         node.diskByteCount = try settings.byteCount(.disk)
         node.threadCount = try settings.count(.threads, in: 0...1_024)
         node.prefaults = try settings.isOn(.prefault)

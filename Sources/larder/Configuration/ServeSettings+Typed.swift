@@ -1,3 +1,5 @@
+internal import Node
+
 extension ServeSettings {
     /// The text of a setting that is off unless given; an empty text is "off" too.
     func optionalText(_ setting: ServeSetting) -> String? {
@@ -41,6 +43,11 @@ extension ServeSettings {
             default: nil
             }
         }
+    }
+
+    /// Where memory is kept.
+    func memoryFile() throws(CommandFailure) -> MemoryFileChoice {
+        try require(.memoryFile, "auto, off, or a path with a slash in it") { MemoryFileChoice($0) }
     }
 
     /// One of a few words.

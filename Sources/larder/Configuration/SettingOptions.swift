@@ -10,6 +10,8 @@ struct SettingOptions: ParsableArguments {
     @Option(help: .of(.dataDir)) var dataDir: String?
     @Option(help: .of(.memory)) var memory: String?
     @Option(help: .of(.memoryPolicy)) var memoryPolicy: String?
+    @Option(help: .of(.memoryCodec)) var memoryCodec: String?
+    @Option(help: .of(.memoryFile)) var memoryFile: String?
     @Option(help: .of(.disk)) var disk: String?
     @Option(help: .of(.users)) var users: String?
     @Option(help: .of(.threads)) var threads: String?
@@ -31,7 +33,7 @@ struct SettingOptions: ParsableArguments {
     var flags: [ServeSetting: String] {
         let given: [ServeSetting: String?] = [
             .host: host, .port: port, .unix: unix, .lmPort: lmPort, .dataDir: dataDir, .memory: memory,
-            .memoryPolicy: memoryPolicy, .disk: disk,
+            .memoryPolicy: memoryPolicy, .memoryCodec: memoryCodec, .memoryFile: memoryFile, .disk: disk,
             .users: users, .threads: threads, .connections: connections, .putWait: putWait,
             .handshakeTimeout: handshakeTimeout, .idleTimeout: idleTimeout,
             .existsLease: existsLease, .sharedWrites: sharedWrites, .prefault: prefault,

@@ -1,3 +1,5 @@
+internal import MemoryTier
+
 /// Judges the machine's memory.
 ///
 /// Pure: what the kernel's files say is given.
@@ -25,8 +27,8 @@ enum MemoryChecks {
         return nil
     }
 
-    /// What shared memory holds: the arena is a file in memory of the kernel's own, /dev/shm serves clients.
-    static func sharedMemory(free: Int?) -> Finding {
+    /// Whether /dev/shm has room for the arena, where it is a file there; `own` is what the node's file holds already.
+    static func sharedMemory(free: Int?, arena: Int?, own: Int) -> Finding {
         guard let free else {
             return .warning(
                 "/dev/shm",
@@ -34,12 +36,47 @@ enum MemoryChecks {
                 fix: "mount -t tmpfs tmpfs /dev/shm, if programs on this machine are to share memory"
             )
         }
-        return .ok("/dev/shm", "\(ByteCount(bytes: free)) free, the arena does not count against it")
+        guard let arena else {
+            return .ok("/dev/shm", "\(ByteCount(bytes: free)) free, the arena does not count against it")
+        }
+        let text = "\(ByteCount(bytes: free + own)) for an arena of \(ByteCount(bytes: arena))"
+        guard free + own < arena + arena / 64 else { return .ok("/dev/shm", text) }
+        return .warning(
+            "/dev/shm",
+            text + ": RAM will not outlive the process",
+            fix:
+                "mount -o remount,size=..., docker run --shm-size ..., a lower --memory, or --memory-file off"
+        )
     }
 
-    /// Whether the kernel may back the arena with huge pages; `setting` is the content of shmem_enabled.
-    static func hugePages(setting: String?) -> Finding {
+    /// What other nodes have left.
+    static func leftovers(_ files: [MemoryFileInventory.Item]) -> Finding {
+        guard !files.isEmpty else { return .ok("kept memory", "none that no node uses") }
+        let byteCount = files.reduce(0) { $0 + $1.byteCount }
+        return .warning(
+            "kept memory",
+            "\(ByteCount(bytes: byteCount)) in \(files.count) files for nodes that do not run",
+            fix: "start them, or give it back: larder memory list, larder memory remove"
+        )
+    }
+
+    /// Whether the kernel may back the arena with huge pages; `setting` is the content of shmem_enabled, `mountOptions`
+    /// those of the file system that the arena is a file on, if it is one.
+    static func hugePages(setting: String?, mountOptions: String? = nil) -> Finding {
         let chosen = setting.flatMap(chosenWord)
+        if let mountOptions, chosen != "force" {
+            let huge = mountOptions.split(separator: ",").first {
+                $0.hasPrefix("huge=") && $0 != "huge=never"
+            }
+            guard let huge else {
+                return .warning(
+                    "huge pages",
+                    "/dev/shm: never",
+                    fix: "mount -o remount,huge=advise /dev/shm, for fewer page table misses"
+                )
+            }
+            return .ok("huge pages", "/dev/shm: \(huge.dropFirst(5))")
+        }
         switch chosen {
         case "always", "advise", "within_size", "force":
             return .ok("huge pages", "shared memory: \(chosen ?? "")")
@@ -51,6 +88,14 @@ enum MemoryChecks {
                     "echo advise > /sys/kernel/mm/transparent_hugepage/shmem_enabled, for fewer page table misses"
             )
         }
+    }
+
+    /// The options of the file system mounted at `path`, as /proc/mounts tells them; `nil` when there is none.
+    static func mountOptions(of path: String, in mounts: String) -> String? {
+        mounts.split(separator: "\n").last {
+            $0.split(separator: " ").dropFirst().first.map(String.init) == path
+        }
+        .flatMap { $0.split(separator: " ").dropFirst(3).first.map(String.init) }
     }
 
     /// `b` of `a [b] c`.

@@ -1,5 +1,4 @@
 import Blocks
-import DiskTier
 import PayloadCoding
 
 // libFuzzer's entry: `LARDER_FUZZ=1 swift build --sanitize=fuzzer --product CodecFuzz`, then run the product with

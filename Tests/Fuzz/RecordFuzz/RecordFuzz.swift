@@ -1,5 +1,6 @@
 import Blocks
 import DiskTier
+import PayloadCoding
 
 // libFuzzer's entry: `LARDER_FUZZ=1 swift build --sanitize=fuzzer --product RecordFuzz`, then run the product with
 // `SWIFT_BACKTRACE=enable=no`, so that a trap leaves its input behind.

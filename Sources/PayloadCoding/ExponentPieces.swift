@@ -1,5 +1,4 @@
 import Blocks
-import PayloadCoding
 
 /// The exponent code, with LZ4 over its body where that was asked for and pays.
 ///

@@ -1,5 +1,4 @@
 import Blocks
-import DiskTier
 import PayloadCoding
 import TestSupport
 import Testing
@@ -62,7 +61,9 @@ struct PieceCodingTests {
         #expect(Self.choose(Self.bell(1 << 20), .int8) == .raw)
         for type in ElementType.allCases { #expect(Self.choose(Self.noise(1 << 20), type) == .raw) }
         #expect(Self.choose(Self.bell(255), .bfloat16) == .raw)
-        let text = TestBlock(number: 1, kind: .text, byteCount: 100_000).payload
+        let text = Array("the same words over and over again, as people write them; ".utf8).repeated(
+            to: 100_000
+        )
         #expect(Self.choose(text, .unspecified) == PieceCoding(.lz4))
         #expect(Self.choose(text, .bfloat16) == PieceCoding(.lz4))
         #expect(Self.choose([UInt8](repeating: 0, count: 100_000), .int8) == PieceCoding(.lz4))
@@ -120,4 +121,8 @@ struct PieceCodingTests {
         precondition(room[byteCount...].allSatisfy { $0 == 0xA5 }, "the decoder wrote behind its piece")
         return isDecoded ? Array(room[..<byteCount]) : nil
     }
+}
+
+extension [UInt8] {
+    fileprivate func repeated(to byteCount: Int) -> [UInt8] { (0..<byteCount).map { self[$0 % count] } }
 }

@@ -1,5 +1,4 @@
 package import Blocks
-import PayloadCoding
 
 /// Chooses how a payload is coded from a look at a small part of it.
 ///

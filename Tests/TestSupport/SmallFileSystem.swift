@@ -1,23 +1,24 @@
-import Glibc
-import TestSupport
+internal import Glibc
 
 /// A file system of a few megabytes that can be filled: a tmpfs of its own.
-final class SmallFileSystem {
-    let path: String
+public final class SmallFileSystem {
+    /// Where it is.
+    public let path: String
     private let owner: TemporaryDirectory
     private var fillers: [Int32] = []
 
     /// Whether this process may mount one.
-    static let isPermitted: Bool = {
+    public static let isPermitted: Bool = {
         guard let probe = try? SmallFileSystem(megabytes: 1) else { return false }
         _ = probe
         return true
     }()
 
     /// Mounting a file system needs to be root.
-    struct NotPermitted: Error {}
+    public struct NotPermitted: Error {}
 
-    init(megabytes: Int) throws {
+    /// Mounts one.
+    public init(megabytes: Int) throws {
         owner = try TemporaryDirectory()
         path = owner.path + "/small"
         guard unsafe mkdir(path, 0o700) == 0,
@@ -31,7 +32,7 @@ final class SmallFileSystem {
     }
 
     /// Takes all space but `leaving` bytes, in whole pages.
-    func fill(leaving: Int = 0) {
+    public func fill(leaving: Int = 0) {
         var status = statvfs()
         guard unsafe statvfs(path, &status) == 0 else { return }
         let pageCount = Int(status.f_bavail) - leaving / Int(status.f_bsize)
@@ -41,7 +42,7 @@ final class SmallFileSystem {
     }
 
     /// Gives the space back.
-    func free() {
+    public func free() {
         unsafe unlink(path + "/filler")
         for descriptor in fillers { close(descriptor) }
         fillers = []

@@ -1,4 +1,4 @@
-import Blocks
+package import Blocks
 
 /// A payload as it will be stored: its coding, its stored length and checksum, and its pieces one after the
 /// other.
@@ -6,14 +6,16 @@ import Blocks
 /// The header, which comes before the pieces, needs length and checksum, so the pieces are coded first and
 /// kept; what does not fit into `keptByteCountMax` is coded a second time when it is written.
 @safe
-struct EncodedPayload: ~Copyable {
+package struct EncodedPayload: ~Copyable {
     /// Most bytes of coded pieces kept in memory.
     static let keptByteCountMax = 32 << 20
 
     /// How the pieces are coded; `.raw` whatever was asked for, when coding did not shrink them.
-    let coding: PieceCoding
-    let storedByteCount: Int
-    let storedChecksum: UInt64
+    package let coding: PieceCoding
+    /// Bytes of all pieces as they are stored.
+    package let storedByteCount: Int
+    /// XXH3 of those bytes.
+    package let storedChecksum: UInt64
     // SAFETY: lent by the caller for the life of this value.
     private let payload: UnsafeRawBufferPointer
     private let pieces: PayloadPieces
@@ -21,7 +23,7 @@ struct EncodedPayload: ~Copyable {
     private let keptEnds: [Int]
 
     /// Codes a payload that stays valid as long as this value.
-    init(
+    package init(
         _ payload: UnsafeRawBufferPointer,
         payloadChecksum: UInt64,
         coding: PieceCoding,
@@ -55,7 +57,7 @@ struct EncodedPayload: ~Copyable {
     }
 
     /// Lends the stored pieces in order; `scratch` is the one that coded them and was not used since.
-    func forEachPiece(
+    package func forEachPiece(
         scratch: CodecScratch,
         _ body: (UnsafeRawBufferPointer) throws(CacheError) -> Void
     ) throws(CacheError) {

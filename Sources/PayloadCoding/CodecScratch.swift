@@ -1,5 +1,3 @@
-package import PayloadCoding
-
 /// The memory that coding and decoding a piece needs; used by one thread at a time.
 ///
 /// Takes memory when it is first needed: raw blocks need none.

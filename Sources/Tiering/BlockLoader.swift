@@ -2,10 +2,12 @@ internal import Blocks
 internal import DiskTier
 internal import Dispatch
 internal import MemoryTier
+internal import PayloadCoding
 internal import Synchronization
 
-/// Brings blocks from disk to memory: a bounded queue, a few threads, and one read however many ask.
-final class DiskLoader: Sendable {
+/// Makes blocks readable that are not: brings them from disk to memory, or unpacks them there. A bounded queue, a few
+/// threads, and one read however many ask.
+final class BlockLoader: Sendable {
     typealias Waiter = @Sendable (BlockLease?) -> Void
 
     private struct Flight {
@@ -29,9 +31,11 @@ final class DiskLoader: Sendable {
     }
 
     private let memory: MemoryTier
-    private let disk: DiskTier
+    private let disk: DiskTier?
     private let counters: StoreCounters
     private let chains: ChainPlaces
+    private let packer: MemoryPacker?
+    private let scratches = ScratchPool()
     private let pinnedByteCountMax: Int
     private let queueCountMax: Int
     private let state = Mutex(State())
@@ -42,9 +46,10 @@ final class DiskLoader: Sendable {
 
     init(
         memory: MemoryTier,
-        disk: DiskTier,
+        disk: DiskTier?,
         counters: StoreCounters,
         chains: ChainPlaces,
+        packer: MemoryPacker?,
         pinnedByteCountMax: Int,
         configuration: StoreConfiguration
     ) {
@@ -52,6 +57,7 @@ final class DiskLoader: Sendable {
         self.disk = disk
         self.counters = counters
         self.chains = chains
+        self.packer = packer
         self.pinnedByteCountMax = pinnedByteCountMax
         queueCountMax = configuration.loadQueueCountMax
         readerCount = max(1, configuration.readerCount)
@@ -151,7 +157,10 @@ final class DiskLoader: Sendable {
         if let resident = unsafe memory.lease(request.identity, key: request.key.span.bytes) {
             return resident
         }
-        guard let summary = disk.summary(request.identity) else { return nil }
+        if memory.isPacked(request.identity) {
+            if let lease = unpack(request) { return lease }
+        }
+        guard let disk, let summary = disk.summary(request.identity) else { return nil }
         guard let reservation = reserve(request, byteCount: summary.payloadByteCount) else {
             counters.missesNoMemory.add()
             return nil
@@ -190,12 +199,44 @@ final class DiskLoader: Sendable {
         }
         counters.promotions.add()
         counters.promotedBytes.add(header.payloadByteCount)
+        packer?.offer(lease.handle)
         return lease
     }
 
+    /// Unpacks a block of memory, waiting a moment when all of it is held; `nil` when it is gone or damaged.
+    private func unpack(_ request: Request) -> BlockLease? {
+        let scratch = scratches.take()
+        defer { scratches.give(scratch) }
+        for attempt in 0..<Self.attemptCount {
+            do throws(CacheError) {
+                let lease = unsafe try memory.unpack(
+                    request.identity,
+                    key: request.key.span.bytes,
+                    scratch: scratch
+                )
+                guard let lease else { break }
+                counters.unpacks.add()
+                packer?.offer(lease.handle)
+                return lease
+            } catch {
+                guard attempt < Self.attemptCount - 1, !state.withLock({ $0.isClosed }) else {
+                    counters.missesNoMemory.add()
+                    break
+                }
+                Doorbell().wait(milliseconds: Self.attemptPauseMilliseconds)
+            }
+        }
+        // Somebody else may have been faster.
+        return unsafe memory.lease(request.identity, key: request.key.span.bytes)
+    }
+
+    /// Tries to take memory, and milliseconds between two.
+    private static let attemptCount = 20
+    private static let attemptPauseMilliseconds = 10
+
     /// Takes memory, waiting a moment when all of it is held.
     private func reserve(_ request: Request, byteCount: Int) -> Reservation? {
-        for attempt in 0..<20 {
+        for attempt in 0..<Self.attemptCount {
             if let reservation = unsafe try? memory.reserve(
                 request.identity,
                 key: request.key.span.bytes,
@@ -203,8 +244,8 @@ final class DiskLoader: Sendable {
             ) {
                 return reservation
             }
-            guard attempt < 19, !state.withLock({ $0.isClosed }) else { break }
-            Doorbell().wait(milliseconds: 10)
+            guard attempt < Self.attemptCount - 1, !state.withLock({ $0.isClosed }) else { break }
+            Doorbell().wait(milliseconds: Self.attemptPauseMilliseconds)
         }
         return nil
     }
