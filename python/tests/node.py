@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import queue
 import signal
 import subprocess
 import tempfile
@@ -41,7 +42,6 @@ class Node:
             self._options += ["--users", str(self._write_users(users))]
         self.port = 0
         self.log = []
-        self._told = threading.Event()
         self._process = None
         atexit.register(self.stop)
         self.start()
@@ -70,16 +70,15 @@ class Node:
         self._process = subprocess.Popen(
             command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
         )
-        reader = threading.Thread(target=self._read_log, args=(self._process.stderr,), daemon=True)
-        self._told.clear()
+        ready = queue.SimpleQueue()
+        reader = threading.Thread(target=self._read_log, args=(self._process.stderr, ready), daemon=True)
         reader.start()
-        self._told.wait()
-        if not self._is_ready:
+        self.port = ready.get()
+        if self.port is None:
             raise RuntimeError("the node did not start:\n" + "".join(self.log))
 
-    def _read_log(self, stream):
-        """Reads the node's log for as long as it lives, so that it never waits for us."""
-        self._is_ready = False
+    def _read_log(self, stream, ready):
+        """Reads the node's log for as long as it lives, so that it never waits for us; tells its port, or None."""
         with stream:
             for line in stream:
                 self.log.append(line.decode("utf-8", "replace"))
@@ -88,10 +87,8 @@ class Node:
                 except ValueError:
                     continue
                 if entry.get("message") == "ready":
-                    self.port = int(entry["port"])
-                    self._is_ready = True
-                    self._told.set()
-        self._told.set()
+                    ready.put(int(entry["port"]))
+        ready.put(None)
 
     @property
     def endpoint(self):

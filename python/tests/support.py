@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import unittest
@@ -11,6 +12,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import larder  # noqa: E402
 from node import Node  # noqa: E402
+
+# Outages are what these tests are about; nobody needs to read of them.
+logging.getLogger("larder").addHandler(logging.NullHandler())
+logging.getLogger("larder").propagate = False
 
 DESCRIPTION = {"model": "m", "dtype": "bfloat16", "tokens_per_block": 16}
 _PATTERN = os.urandom(1 << 16)
