@@ -231,7 +231,7 @@ class Client:
         wire_keys = _keys(ns, keys)
         if len(wire_keys) > REQUEST_KEYS_MAX:
             raise ValueError(f"one borrow takes at most {REQUEST_KEYS_MAX} keys")
-        nothing = Blocks(self, None, None, [None] * len(wire_keys), [False] * len(wire_keys))
+        nothing = Blocks(self, None, None, [None] * len(wire_keys), [None] * len(wire_keys))
         if not wire_keys:
             return nothing
 

@@ -6,6 +6,7 @@ came with the loan: the caller gets what the node was given, or a miss, whatever
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple, Sequence
 
@@ -89,8 +90,7 @@ def load_shared(
                     client._counters.add(damaged=1)
                     rest.append(index)
         if loan is not None:
-            with connection.lock:
-                connection.to_release.append(loan)
+            connection.to_release.append(loan)
     client._counters.add(shared_loads=copied)
     return rest
 
@@ -111,7 +111,7 @@ def borrow(
 ) -> Blocks:
     """Views of the blocks in their place; copies of those that are not lent."""
     views: list[memoryview | None] = [None] * len(keys)
-    in_place = [False] * len(keys)
+    lent: list[weakref.ref[Any] | None] = [None] * len(keys)
     rest = list(range(len(keys)))
     loan = None
     if connection.arena is not None:
@@ -122,12 +122,12 @@ def borrow(
         if answers is not None:
             rest = []
             for index, answer in enumerate(answers):
-                view = _lent(connection, answer, verify) if isinstance(answer, Place) else None
-                views[index], in_place[index] = view, view is not None
-                if answer is not None and view is None:
+                if isinstance(answer, Place):
+                    views[index], lent[index] = _lend(connection, answer, verify)
+                if answer is not None and lent[index] is None:
                     rest.append(index)
                     client._counters.add(damaged=answer != "held")
-            client._counters.add(shared_loads=sum(in_place))
+            client._counters.add(shared_loads=sum(block is not None for block in lent))
     try:
         payloads: list[Any] = [None] * len(keys)
         load(client, connection, ns, keys, payloads, rest, [False] * len(keys), deadline)
@@ -136,21 +136,23 @@ def borrow(
                 views[index] = memoryview(payloads[index])
     except BaseException:
         if loan is not None:
-            client._give_back(connection, [loan])
+            connection.to_release.append(loan)
         raise
-    return Blocks(client, connection, loan, views, in_place)
+    return Blocks(client, connection, loan, views, lent)
 
 
-def _lent(connection: Connection, place: Place, verify: bool) -> memoryview | None:
-    view = connection.arena.part(place.offset, place.byte_count)
-    if view is None:
+def _lend(
+    connection: Connection, place: Place, verify: bool
+) -> tuple[memoryview | None, weakref.ref[Any] | None]:
+    lent = connection.arena.lend(place.offset, place.byte_count)
+    if lent is None:
         raise violation("a block does not lie in the node's memory")
     if verify:
         assert memory.xxh3 is not None
-        with memory.Address(view) as start:
+        with memory.Address(lent[0]) as start:
             if memory.xxh3(start, place.byte_count) != place.checksum:
-                return None
-    return view
+                return None, None
+    return lent
 
 
 def _read_loan(reply: Any, count: int) -> tuple[int | None, list[Place | str | None] | None]:
