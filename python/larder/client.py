@@ -606,18 +606,25 @@ os.register_at_fork(after_in_child=_forked)
 
 
 def _read_match(reply: Any, key_count: int) -> tuple[list[str], int | None]:
-    """Reads `[matched, lease or nothing, tiers]`."""
-    if isinstance(reply, list) and len(reply) == 3:
-        matched, lease, tiers = reply
-        if (
-            isinstance(matched, int)
-            and 0 <= matched <= key_count
-            and (lease is None or isinstance(lease, int))
-            and isinstance(tiers, list)
-            and len(tiers) == matched
-        ):
-            return [str(_text(tier)) for tier in tiers], lease
+    """Reads `[matched, lease or nothing, [tier, blocks, tier, blocks ...]]`: the tier of each block, and the lease."""
+    if isinstance(reply, list) and len(reply) == 3 and isinstance(reply[2], list):
+        matched, lease, runs = reply
+        tiers = _read_tiers(runs, key_count)
+        if type(matched) is int and len(tiers) == matched and (lease is None or type(lease) is int):
+            return tiers, lease
     raise violation("KV.MATCH was answered by something else than it promises")
+
+
+def _read_tiers(runs: list[Any], key_count: int) -> list[str]:
+    if all(isinstance(tier, str) for tier in runs):
+        # Nodes before runs tell a tier for each block.
+        return runs
+    tiers: list[str] = []
+    for tier, count in zip(runs[::2], runs[1::2]):
+        if type(count) is not int or not 0 < count <= key_count - len(tiers):
+            raise violation("KV.MATCH was answered by something else than it promises")
+        tiers += [str(_text(tier))] * count
+    return tiers
 
 
 def _text(value: Any) -> Any:

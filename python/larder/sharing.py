@@ -11,13 +11,14 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple, Sequence
 
 from . import memory, wire
+from .arena import Arena
 from .connection import Connection
 from .deadline import Deadline
 from .errors import violation
 from .loading import cut, load
 from .namespace import Namespace
 from .results import Blocks, PutResult
-from .storing import StoreOptions, outcome, read_outcomes
+from .storing import StoreOptions, read_outcomes
 from .wire import ErrorReply
 
 if TYPE_CHECKING:
@@ -184,8 +185,8 @@ def store_shared(
 ) -> list[int]:
     """Writes the blocks at the indices `wanted` in the node's memory, where it lets clients write.
 
-    Sets `results`; returns the indices that are left to KV.PUT: small ones, and those that the node has no place for now,
-    because KV.PUT waits for one.
+    Sets `results`; returns the indices that are left to KV.PUT: small ones, and those that the node gave no place for,
+    because KV.PUT waits for one, and says why there is none.
     """
     if not connection.asked_for_writing:
         connection.asked_for_writing = True
@@ -218,26 +219,32 @@ def store_shared(
             continue
         if not isinstance(reply, list) or len(reply) != len(batch):
             raise violation("KV.RESERVE was answered by something else than it promises")
-        places: list[bytes] = []
+        commit: list[bytes] = []
         filled: list[int] = []
         for index, answer in zip(batch, reply):
             if isinstance(answer, list) and len(answer) == 2 and all(type(figure) is int for figure in answer):
-                target = arena.part(answer[1], sizes[index])
-                if target is None:
-                    raise violation("a place does not lie in the node's memory")
-                with memory.Address(target) as end, memory.Address(payloads[index]) as begin:
-                    memory.copy(end, begin, sizes[index])
-                places.append(b"%d" % answer[0])
+                checksum = _copy_in(arena, answer[1], payloads[index])
+                commit += [b"%d" % answer[0], b"%d" % checksum]
                 filled.append(index)
-                continue
-            result = outcome(answer)
-            if result.reason.startswith(("overloaded", "memoryExhausted")):
-                rest.append(index)
+            elif answer in ("exists", b"exists"):
+                results[index] = PutResult("exists")
             else:
-                results[index] = result
+                rest.append(index)
         if filled:
-            connection.stream.send([wire.request(b"KV.COMMIT", *places)], deadline)
+            connection.stream.send([wire.request(b"KV.COMMIT", *commit)], deadline)
             asked.append((False, filled, False))
             written += len(filled)
     client._counters.add(shared_stores=written)
     return rest
+
+
+def _copy_in(arena: Arena, offset: int, payload: memoryview) -> int:
+    """Copies a payload to its place; the checksum of the caller's bytes, not of the place's, as a signed number."""
+    target = arena.part(offset, len(payload))
+    if target is None:
+        raise violation("a place does not lie in the node's memory")
+    assert memory.xxh3 is not None
+    with memory.Address(target) as end, memory.Address(payload) as start:
+        memory.copy(end, start, len(payload))
+        checksum = memory.xxh3(start, len(payload))
+    return checksum - (1 << 64) if checksum >> 63 else checksum
