@@ -25,8 +25,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-import larder  # noqa: E402
 from node import Node  # noqa: E402
+
+import larder  # noqa: E402
 
 MIB = 1 << 20
 
@@ -42,12 +43,16 @@ class LarderWay:
 
     def put(self, keys, payloads, batch):
         for start in range(0, len(keys), batch):
-            results = self.client.put_from(self.ns, keys[start : start + batch], payloads[start : start + batch])
+            results = self.client.put_from(
+                self.ns, keys[start : start + batch], payloads[start : start + batch]
+            )
             assert all(result.status == "stored" for result in results), results
 
     def get(self, keys, buffers, batch):
         for start in range(0, len(keys), batch):
-            assert all(self.client.get_into(self.ns, keys[start : start + batch], buffers[start : start + batch]))
+            assert all(
+                self.client.get_into(self.ns, keys[start : start + batch], buffers[start : start + batch])
+            )
         return buffers
 
     def delete(self, keys):
@@ -208,7 +213,9 @@ def main():
     with node:
         clients = ways(node, node.port)
         names = [client.name for client in clients]
-        print(f"GB/s, median of {settings.rounds} rounds; 'all' is batches of {settings.batch}, 'one' is one at a time")
+        print(
+            f"GB/s, median of {settings.rounds} rounds; 'all' is batches of {settings.batch}, 'one' is one at a time"
+        )
         print(f"{'':>14}" + "".join(f"{name:>15}" for name in names))
         table = {}
         for size in map(int, settings.sizes.split(",")):
@@ -218,7 +225,10 @@ def main():
                     row = {name: medians[name, what] for name in names}
                     form = "one" if batch == 1 else "all"
                     table[what, size, form] = row
-                    print(f"{what} {size:>2} MiB {form:>4}" + "".join(f"{row[name]:>15.2f}" for name in names), flush=True)
+                    print(
+                        f"{what} {size:>2} MiB {form:>4}" + "".join(f"{row[name]:>15.2f}" for name in names),
+                        flush=True,
+                    )
         print("\nratios")
         for other in ("redis-py", "native"):
             if other not in names:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Mapping, Sequence, TypeVar
+from typing import Any, TypeVar
 
 from .client import Client, Key
 from .namespace import Namespace
@@ -26,7 +27,9 @@ class AsyncClient:
     a buffer that was lent to it is never touched after the caller has it back.
     """
 
-    def __init__(self, endpoint: str, username: str | None = None, password: str | None = None, **options: Any) -> None:
+    def __init__(
+        self, endpoint: str, username: str | None = None, password: str | None = None, **options: Any
+    ) -> None:
         """As `Client`, which see."""
         self.client = Client(endpoint, username, password, **options)
         self._threads = ThreadPoolExecutor(options.get("connections", 4), thread_name_prefix="larder")
@@ -108,7 +111,9 @@ class AsyncClient:
         deadline: float | None = None,
     ) -> PutResult:
         """As `Client.put`."""
-        return await self._call(self.client.put, ns, key, payload, tokens, ttl_ms, pin, durable, deadline=deadline)
+        return await self._call(
+            self.client.put, ns, key, payload, tokens, ttl_ms, pin, durable, deadline=deadline
+        )
 
     async def delete(self, ns: Namespace, keys: Sequence[Key], *, deadline: float | None = None) -> int:
         """As `Client.delete`."""

@@ -10,6 +10,7 @@ import struct
 from collections import deque
 from typing import Any
 
+from .arena import Arena
 from .deadline import Deadline
 from .errors import ConnectionLost, violation
 from .limits import (
@@ -85,10 +86,9 @@ class Stream:
             left = deadline.remaining()
             if self._readable.poll(left * 1000):
                 break
-        seconds = int(left)
-        self.sock.setsockopt(
-            socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(seconds, int((left - seconds) * 1e6) + 1)
-        )
+        # Never 0, which would be for ever.
+        seconds, microseconds = divmod(int(left * 1e6) or 1, 1_000_000)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(seconds, microseconds))
 
     def _fill(self, deadline: Deadline, ahead: int) -> None:
         """Reads some more into the buffer, at most `ahead` bytes."""
@@ -270,7 +270,7 @@ class Stream:
             return [self._value(deadline, depth - 1, budget) for _ in range(count)]
         if kind == b"_" and not rest:
             return None
-        if kind == b"," :
+        if kind == b",":
             try:
                 return float(rest)
             except ValueError:
@@ -312,7 +312,9 @@ class Stream:
     def lost(self, error: OSError) -> ConnectionLost:
         """Closes the stream; what to raise."""
         self.close()
-        return ConnectionLost("unreachable", f"the connection was lost: {os.strerror(error.errno or errno.EIO)}")
+        return ConnectionLost(
+            "unreachable", f"the connection was lost: {os.strerror(error.errno or errno.EIO)}"
+        )
 
     def close(self) -> None:
         """Closes the socket; no harm when it is closed."""
@@ -339,8 +341,8 @@ class Connection:
         #: Identifiers of the namespaces that were described on it.
         self.described: set[str] = set()
         #: The node's memory for reading, and for writing, as this connection was given it.
-        self.arena: Any = None
-        self.writable_arena: Any = None
+        self.arena: Arena | None = None
+        self.writable_arena: Arena | None = None
         self.asked_for_writing = False
         #: Replies that nobody waits for, to be read over before the next that somebody does.
         self.owed_replies = 0

@@ -94,12 +94,16 @@ class Pool:
                 if self._is_closed:
                     raise LarderError("closed", "the client was closed")
                 used = len(self._busy) + self._opening
-                if used < self._count and not (payloads and self._busy_with_payloads >= max(1, self._count - 1)):
+                if used < self._count and not (
+                    payloads and self._busy_with_payloads >= max(1, self._count - 1)
+                ):
                     break
                 try:
                     left = deadline.remaining()
                 except TimedOut:
-                    raise LarderError("overloaded", f"all {self._count} connections were busy all the time") from None
+                    raise LarderError(
+                        "overloaded", f"all {self._count} connections were busy all the time"
+                    ) from None
                 self._changed.wait(left)
             self._busy_with_payloads += payloads
             while self._idle:
@@ -168,7 +172,8 @@ class Pool:
             return
         requests = b"".join(wire.request(b"KV.RELEASE", b"%d" % lease) for lease in ids)
         try:
-            connection.stream.send([requests], Deadline(1.0))
+            # A few bytes, which the system has room for; if not, the node does not read, and nobody waits for that.
+            connection.stream.send([requests], Deadline(0.01))
             connection.owed_replies += len(ids)
         except LarderError:
             connection.stream.close()
@@ -226,7 +231,7 @@ class Pool:
         try:
             connection = self.open(deadline)
             connection.stream.send([wire.request(b"PING")], deadline)
-            answered = connection.stream.reply(deadline) == "PONG"
+            answered = bool(connection.stream.reply(deadline) == "PONG")
         except (LarderError, OSError):
             answered = False
         if connection is None:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import larder  # noqa: E402
 from node import Node  # noqa: E402
+
+import larder  # noqa: E402
 
 # Outages are what these tests are about; nobody needs to read of them.
 logging.getLogger("larder").addHandler(logging.NullHandler())

@@ -176,7 +176,11 @@ class Blocks:
 class ByTCP(Blocks, NodeCase):
     def test_the_nodes_name_for_a_namespace_is_ours(self):
         connection = self.larder._pool.acquire(False, Deadline(30))
-        for description in ({}, DESCRIPTION, {"\u20ac\ufb33\U0001f600": ["\x00\x7f\u00e9/", -1, {"b": True, "a": []}]}):
+        for description in (
+            {},
+            DESCRIPTION,
+            {"\u20ac\ufb33\U0001f600": ["\x00\x7f\u00e9/", -1, {"b": True, "a": []}]},
+        ):
             ns = self.larder.describe(description)
             connection.stream.send([wire.request(b"KV.DESCRIBE", ns.canonical)], Deadline(30))
             self.assertEqual(connection.stream.reply(Deadline(30)), ns.wire_id)

@@ -8,10 +8,10 @@ import threading
 import unittest
 from unittest import mock
 
+from fake import FakeServer
 from support import DESCRIPTION, Node, NodeCase, payload
 
 import larder
-from fake import FakeServer
 from larder import BreakerPolicy, connecting, connection
 from larder.breaker import PASS, REFUSE, REFUSE_AND_PROBE, CircuitBreaker
 

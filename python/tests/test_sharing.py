@@ -195,7 +195,9 @@ class Lending(NodeCase):
                     self.assertEqual(bytes(blocks[0]), payload(size, size))
 
     def test_shared_memory_can_be_done_without(self):
-        node = Node(memory="16MiB", unix=True, users=[("a", "a", "read,write", "x"), ("b", "b", "read,write", "y")])
+        node = Node(
+            memory="16MiB", unix=True, users=[("a", "a", "read,write", "x"), ("b", "b", "read,write", "y")]
+        )
         self.addCleanup(node.stop)
         # A node of several tenants shares nothing.
         client = self.client(node.unix_endpoint, username="a", password="x", shared_memory=True)

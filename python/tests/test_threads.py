@@ -23,7 +23,8 @@ class Threads(NodeCase):
                 client.clear(ns)
                 problems = []
                 threads = [
-                    threading.Thread(target=self.work, args=(client, ns, number, problems)) for number in range(16)
+                    threading.Thread(target=self.work, args=(client, ns, number, problems))
+                    for number in range(16)
                 ]
                 for thread in threads:
                     thread.start()
@@ -40,7 +41,9 @@ class Threads(NodeCase):
             for turn in range(8):
                 sizes = [chance.choice([1, 100, 20_000, 70_000, 300_000]) for _ in range(8)]
                 keys = [b"%d-%d-%d" % (number, turn, index) for index in range(8)]
-                payloads = [payload(size, number * 1000 + turn * 10 + index) for index, size in enumerate(sizes)]
+                payloads = [
+                    payload(size, number * 1000 + turn * 10 + index) for index, size in enumerate(sizes)
+                ]
                 assert all(client.put_from(ns, keys, payloads))
                 with client.match(ns, keys, lease_ms=60_000) as match:
                     assert match.count == 8, match
@@ -49,9 +52,7 @@ class Threads(NodeCase):
                     results = client.get_into(ns, keys, buffers, match.lease)
                     assert results == [index != wrong for index in range(8)], results
                     assert all(
-                        buffer == expected
-                        for buffer, expected, good in zip(buffers, payloads, results)
-                        if good
+                        buffer == expected for buffer, expected, good in zip(buffers, payloads, results) if good
                     )
                     assert client.get_many(ns, keys) == payloads
                     with client.borrow(ns, keys) as blocks:
