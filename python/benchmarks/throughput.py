@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """GET and PUT through this client, redis-py, and LMCache's native RESP client, against one node, in one run.
 
-Each round does every client's turn once, in an order that changes, so that a slow moment of the machine meets all; what
-is printed is the median over the rounds, and the ratio of medians. Every byte that is read is compared once, before the
-rounds. A client that is not installed is left out, and the table says so.
+Each round does every client's turn once, in an order that changes, so that a slow moment of the machine meets all. What
+is printed is the median over the rounds, and for comparisons the median of the rounds' ratios. Every byte that is read is
+compared once, before the rounds. A client that is not installed is left out, and the command says so.
 
     LARDER_BIN=.build/release/larder python3 python/benchmarks/throughput.py
 
@@ -199,7 +199,7 @@ def measure(clients, size, count, batch, rounds):
                 rates[client.name, "get"].append(size * count / (end - middle) / 1e9)
             values = None
             client.delete(keys)
-    return {name: statistics.median(values) for name, values in rates.items()}
+    return rates
 
 
 def main():
@@ -220,22 +220,20 @@ def main():
         table = {}
         for size in map(int, settings.sizes.split(",")):
             for batch in (settings.batch, 1):
-                medians = measure(clients, size * MIB, max(1, settings.bytes // size), batch, settings.rounds)
+                rates = measure(clients, size * MIB, max(1, settings.bytes // size), batch, settings.rounds)
                 for what in ("get", "put"):
-                    row = {name: medians[name, what] for name in names}
                     form = "one" if batch == 1 else "all"
-                    table[what, size, form] = row
-                    print(
-                        f"{what} {size:>2} MiB {form:>4}" + "".join(f"{row[name]:>15.2f}" for name in names),
-                        flush=True,
-                    )
-        print("\nratios")
-        for other in ("redis-py", "native"):
-            if other not in names:
-                continue
+                    row = table[what, size, form] = {name: rates[name, what] for name in names}
+                    medians = "".join(f"{statistics.median(row[name]):>15.2f}" for name in names)
+                    print(f"{what} {size:>2} MiB {form:>4}{medians}", flush=True)
+        for other in names[3:]:
+            print(f"\ntimes {other}")
             for (what, size, form), row in table.items():
-                parts = [f"{name} {row[name] / row[other]:.2f}" for name in names if name.startswith("larder")]
-                print(f"{what} {size:>2} MiB {form:>4} to {other}: " + ", ".join(parts))
+                ratios = (
+                    statistics.median(mine / theirs for mine, theirs in zip(row[name], row[other]))
+                    for name in names[:3]
+                )
+                print(f"{what} {size:>2} MiB {form:>4}" + "".join(f"{ratio:>15.2f}" for ratio in ratios))
         for client in clients:
             client.close()
 

@@ -352,10 +352,13 @@ class Client:
         words = (b"KV.STATS", ns.wire_id) if ns else (b"KV.STATS",)
         reply = self._tool(ns, wire.request(*words), deadline)
         if isinstance(reply, list) and len(reply) % 2 == 0:
-            reply = dict(zip(map(_text, reply[::2]), reply[1::2]))
-        if not isinstance(reply, dict):
+            # RESP2 has no maps.
+            pairs = list(zip(reply[::2], reply[1::2]))
+        else:
+            pairs = list(reply.items()) if isinstance(reply, dict) else []
+        if not pairs or not all(isinstance(name, (str, bytes)) for name, _ in pairs):
             raise LarderError("protocol_violation", "KV.STATS was answered by something else than it promises")
-        return {_text(name): _text(value) for name, value in reply.items()}
+        return {_text(name): _text(value) for name, value in pairs}
 
     def explain(self, ns: Namespace, keys: Sequence[Key], *, deadline: float | None = None) -> list[str]:
         """For each key why the block is here or not. Raises `LarderError`."""
@@ -573,7 +576,7 @@ class Client:
             if isinstance(reply, ErrorReply):
                 # The request that follows is answered by an error of its own.
                 return
-            if _text(reply).lower() != ns.id:
+            if str(_text(reply)).lower() != ns.id:
                 raise violation("the node gives the namespace another name")
             connection.described.add(ns.id)
 

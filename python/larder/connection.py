@@ -30,6 +30,7 @@ DIRECT_BYTES_MIN = 16 << 10
 _HEADER_BYTES = 64
 _SEND_PIECES_MAX = 512
 _DESCRIPTORS_MAX = 4
+_SEND_FLAGS = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
 _TIMEVAL = struct.Struct("@ll")
 
 
@@ -63,7 +64,7 @@ class Stream:
         try:
             while first < len(views):
                 try:
-                    sent = self.sock.sendmsg(views[first : first + _SEND_PIECES_MAX], (), socket.MSG_DONTWAIT)
+                    sent = self.sock.sendmsg(views[first : first + _SEND_PIECES_MAX], (), _SEND_FLAGS)
                 except BlockingIOError:
                     self._writable.poll(deadline.remaining() * 1000)
                     continue

@@ -40,15 +40,16 @@ class Pool:
         self._count = count
         self._counters = counters
         self._attaches = attaches
-        self.arenas = ArenaTable()
         self._resolver = None if endpoint.is_unix else Resolver(endpoint.host, endpoint.port)
         self._reset()
 
     def _reset(self) -> None:
         self._pid = os.getpid()
         self._changed = threading.Condition(threading.Lock())
+        self.arenas = ArenaTable()
         self._idle: list[Connection] = []
         self._busy: set[Connection] = set()
+        self._opening = 0
         self._busy_with_payloads = 0
         self._is_closed = False
 
@@ -84,8 +85,6 @@ class Pool:
             self._opening -= 1
             self._busy.add(connection)
         return connection
-
-    _opening = 0
 
     def _take(self, payloads: bool, deadline: Deadline) -> Connection | None:
         """An idle connection, or None: room was made for a new one."""
