@@ -119,7 +119,7 @@ def _node_options() -> argparse.ArgumentParser:
     )
     group.add_argument(
         "--user",
-        default=os.environ.get("LARDER_USER"),
+        default=os.environ.get("LARDER_USER") or None,
         metavar="NAME",
         help="for a node with users (LARDER_USER)",
     )

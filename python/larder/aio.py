@@ -119,6 +119,16 @@ class AsyncClient:
         """As `Client.delete`."""
         return await self._call(self.client.delete, ns, keys, deadline=deadline)
 
+    async def pin(
+        self, ns: Namespace, keys: Sequence[Key], ttl_ms: int | None = None, *, deadline: float | None = None
+    ) -> int:
+        """As `Client.pin`."""
+        return await self._call(self.client.pin, ns, keys, ttl_ms, deadline=deadline)
+
+    async def unpin(self, ns: Namespace, keys: Sequence[Key], *, deadline: float | None = None) -> int:
+        """As `Client.unpin`."""
+        return await self._call(self.client.unpin, ns, keys, deadline=deadline)
+
     async def prefetch(self, ns: Namespace, keys: Sequence[Key], *, deadline: float | None = None) -> int:
         """As `Client.prefetch`."""
         return await self._call(self.client.prefetch, ns, keys, deadline=deadline)
@@ -130,6 +140,25 @@ class AsyncClient:
     async def stats(self, ns: Namespace | None = None, *, deadline: float | None = None) -> dict[str, Any]:
         """As `Client.stats`: raises `LarderError`."""
         return await self._call(self.client.stats, ns, deadline=deadline)
+
+    async def explain(
+        self, ns: Namespace, keys: Sequence[Key], *, deadline: float | None = None
+    ) -> list[str]:
+        """As `Client.explain`: raises `LarderError`."""
+        return await self._call(self.client.explain, ns, keys, deadline=deadline)
+
+    async def clear(self, ns: Namespace, *, deadline: float | None = None) -> int:
+        """As `Client.clear`: raises `LarderError`."""
+        return await self._call(self.client.clear, ns, deadline=deadline)
+
+    async def hello(self, ns: Namespace | None = None, *, deadline: float | None = None) -> None:
+        """As `Client.hello`: raises `LarderError`."""
+        return await self._call(self.client.hello, ns, deadline=deadline)
+
+    @property
+    def is_healthy(self) -> bool:
+        """As `Client.is_healthy`."""
+        return self.client.is_healthy
 
     @property
     def counters(self) -> dict[str, int]:

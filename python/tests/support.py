@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 import unittest
 from pathlib import Path
 
@@ -30,6 +31,15 @@ def payload(size, seed):
     return (mark + whole[8:] + mark)[:size] if size > 16 else whole[:size]
 
 
+def eventually(condition):
+    """Asks until it is so. What is given back travels on its own connection, and arrives when it arrives."""
+    patience = time.monotonic() + 60
+    while not condition():
+        if time.monotonic() > patience:
+            raise AssertionError("it never came to be so")
+        time.sleep(0.001)
+
+
 class NodeCase(unittest.TestCase):
     """Tests against one live node; `settings` are `Node`'s."""
 
@@ -46,6 +56,11 @@ class NodeCase(unittest.TestCase):
         client = larder.Client(endpoint or self.node.endpoint, **options)
         self.addCleanup(client.close)
         return client
+
+    def until_leases_are(self, count):
+        """Waits until the node holds so many leases and loans."""
+        client = self.client()
+        eventually(lambda: client.stats()["leases"] == count)
 
     def namespace(self, client):
         """A namespace of this test alone."""

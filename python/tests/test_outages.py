@@ -11,7 +11,7 @@ import unittest
 from unittest import mock
 
 from fake import FakeServer
-from support import DESCRIPTION, Node, NodeCase, payload
+from support import DESCRIPTION, Node, NodeCase, eventually, payload
 
 import larder
 from larder import BreakerPolicy, connecting, connection
@@ -301,7 +301,7 @@ class Breaker(unittest.TestCase):
 
 
 class Killed(NodeCase):
-    settings = {"memory": "256MiB", "unix": True}
+    settings = {"memory": "128MiB", "unix": True}
 
     def test_a_node_that_is_killed_in_the_middle_of_a_payload_and_comes_back(self):
         node = Node(**self.settings)
@@ -313,7 +313,7 @@ class Killed(NodeCase):
                 ns = self.namespace(client)
                 client.clear(ns)
                 keys = [b"a", b"b", b"c"]
-                payloads = [payload(40 * MIB, seed) for seed in range(3)]
+                payloads = [payload(16 * MIB, seed) for seed in range(3)]
                 self.assertTrue(all(client.put_from(ns, keys, payloads)))
                 receive = connection.Stream.receive_into
                 calls = []
@@ -324,7 +324,7 @@ class Killed(NodeCase):
                         node.kill()
                     receive(stream, place, deadline)
 
-                buffers = [bytearray(40 * MIB) for _ in keys]
+                buffers = [bytearray(16 * MIB) for _ in keys]
                 with mock.patch.object(connection.Stream, "receive_into", kill_at_the_second):
                     self.assertEqual(client.get_into(ns, keys, buffers), [True, False, False])
                 self.assertEqual(buffers[0], payloads[0])
@@ -332,8 +332,7 @@ class Killed(NodeCase):
                 self.assertFalse(client.put(ns, b"a", payloads[0]))
 
                 node.start()
-                while not client.ping():
-                    pass
+                eventually(client.ping)
                 self.assertTrue(client.is_healthy)
                 self.assertEqual(client.match(ns, keys).count, 0)
                 self.assertTrue(client.put(ns, b"a", payloads[1]))
@@ -374,8 +373,7 @@ class Killed(NodeCase):
         self.assertFalse(client.ping())
         self.assertFalse(client.is_healthy)
         node.start()
-        while not client.ping():
-            pass
+        eventually(client.ping)
         self.assertTrue(client.is_healthy)
 
     def test_a_closed_client_misses(self):

@@ -33,7 +33,7 @@ class Threads(NodeCase):
                 self.assertEqual(problems, [])
                 self.assertLessEqual(client.counters["connects"], 4)
                 self.assertEqual(client.counters["misses"], client.counters["length_mismatches"])
-                self.assertEqual(client.stats()["leases"], 0)
+                self.until_leases_are(0)
 
     def work(self, client, ns, number, problems):
         try:
@@ -113,6 +113,10 @@ class Tasks(NodeCase):
 
         asyncio.run(run())
 
+    def test_it_has_every_call_of_the_other(self):
+        calls = {name for name in vars(larder.Client) if not name.startswith("_")}
+        self.assertEqual(calls - set(vars(larder.AsyncClient)), set())
+
     async def work(self, client, ns, number):
         keys = [b"%d-%d" % (number, index) for index in range(4)]
         payloads = [payload(100_000 + index, number * 10 + index) for index in range(4)]
@@ -128,6 +132,8 @@ class Tasks(NodeCase):
         self.assertTrue(await client.put(ns, b"one-%d" % number, b"x"))
         self.assertEqual(await client.delete(ns, [b"one-%d" % number]), 1)
         self.assertEqual(await client.exists(ns, keys), 4)
+        self.assertEqual((await client.pin(ns, keys), await client.unpin(ns, keys)), (4, 4))
+        self.assertEqual(len(await client.explain(ns, keys)), 4)
 
     def test_a_cancelled_task_has_its_buffer_back_only_when_nobody_writes_to_it(self):
         arrived = threading.Event()
