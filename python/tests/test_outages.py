@@ -354,6 +354,26 @@ class Killed(NodeCase):
                 self.assertTrue(client.put(ns, b"a", payloads[1]))
                 self.assertTrue(client.get(ns, b"a") == payloads[1])
 
+    def test_a_node_that_is_killed_in_the_middle_of_a_put(self):
+        node = Node(**self.settings)
+        self.addCleanup(node.stop)
+        client = self.client(node.endpoint, connections=2)
+        ns = self.namespace(client)
+        send = connection.Stream.send
+        calls = []
+
+        def kill_at_the_second(stream, pieces, deadline):
+            calls.append(len(pieces))
+            if len(calls) == 2:
+                node.kill()
+            send(stream, pieces, deadline)
+
+        self.assertTrue(client.put(ns, b"first", payload(16 * MIB, 0)))
+        with mock.patch.object(connection.Stream, "send", kill_at_the_second):
+            results = client.put_from(ns, [b"a", b"b", b"c"], [payload(16 * MIB, seed) for seed in range(3)])
+        self.assertEqual([result.status for result in results], ["refused"] * 3)
+        self.assertEqual({result.reason for result in results}, {"unreachable"})
+
     def test_a_client_that_was_idle_while_the_node_restarted_notices_nothing(self):
         node = Node(**self.settings)
         self.addCleanup(node.stop)
