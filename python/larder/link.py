@@ -113,7 +113,8 @@ class NodeLink:
             failures = [carry(shares[0])]
         finally:
             # Also after an interrupt: nobody may touch the caller's memory when this has returned.
-            wait(futures)
+            if futures:
+                wait(futures)
         failures += [future.result() for future in futures]
         return next(filter(None, failures), "")
 
