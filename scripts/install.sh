@@ -4,7 +4,7 @@
 set -euo pipefail
 
 # redis-server and fio are only the other side of the comparison in scripts/bench.sh; neither is started by this.
-packages=(librocksdb-dev liblz4-dev libxxhash-dev pkg-config redis-tools)
+packages=(librocksdb-dev liblz4-dev libxxhash-dev pkg-config python3 redis-tools)
 for option in "$@"; do
     case $option in
         --with-redis-server) packages+=(redis-server) ;;

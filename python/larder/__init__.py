@@ -1,0 +1,33 @@
+"""Client of a Larder node, a cache for the KV blocks of LLM inference.
+
+>>> from larder import Client
+>>> client = Client("127.0.0.1:7379")                                     # doctest: +SKIP
+>>> ns = client.describe({"model": "m", "dtype": "bfloat16", "tokens_per_block": 16})   # doctest: +SKIP
+>>> keys = larder.hashing.block_hashes(tokens, 16)                        # doctest: +SKIP
+>>> with client.match(ns, keys, lease_ms=10_000) as held:                 # doctest: +SKIP
+...     client.get_into(ns, keys[:held.count], buffers[:held.count])
+>>> client.put_from(ns, keys[held.count:], new_blocks, tokens=16)         # doctest: +SKIP
+"""
+
+from . import hashing
+from ._version import __version__
+from .aio import AsyncClient
+from .breaker import BreakerPolicy
+from .client import Client
+from .errors import LarderError
+from .namespace import Namespace
+from .results import Blocks, Lease, Match, PutResult
+
+__all__ = [
+    "AsyncClient",
+    "Blocks",
+    "BreakerPolicy",
+    "Client",
+    "LarderError",
+    "Lease",
+    "Match",
+    "Namespace",
+    "PutResult",
+    "hashing",
+    "__version__",
+]
