@@ -69,21 +69,16 @@ extension ConnectionThread {
             handshakeFailure = LarderClientError(.unauthorized, failure.text)
         }
         if case .unix = settings.configuration.endpoint, settings.configuration.usesSharedMemory {
-            attach(writable: true)
+            attach()
         }
     }
 
     /// Asks for the node's memory, to write or else to read; a node that does not share it is a node like any other.
-    func attach(writable: Bool) {
-        isRefusedWriting = false
+    private func attach() {
         stream.awaitsDescriptor = true
-        ask(writable ? NodeLink.request("KV.ATTACH", "WRITE") : NodeLink.request("KV.ATTACH")) {
-            [self] reply in
+        ask(NodeLink.request("KV.ATTACH", "ANY")) { [self] reply in
             stream.awaitsDescriptor = false
-            guard let descriptor = stream.takeDescriptor() else {
-                if writable, case .failure? = reply { isRefusedWriting = true }
-                return
-            }
+            guard let descriptor = stream.takeDescriptor() else { return }
             // [version, bytes, writable]
             guard let figures = reply?.elements, figures.count == 3, figures[0].integer == 1,
                 let byteCount = figures[1].integer.flatMap({ Int(exactly: $0) })
@@ -91,7 +86,7 @@ extension ConnectionThread {
                 close(descriptor)
                 return
             }
-            let isWritable = writable && figures[2].integer == 1
+            let isWritable = figures[2].integer == 1
             attached(
                 settings.arenas.map(descriptor, byteCount: byteCount, isWritable: isWritable).map(
                     Attachment.init

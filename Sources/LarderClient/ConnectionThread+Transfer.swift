@@ -47,7 +47,6 @@ extension ConnectionThread {
                     return false
                 }
                 settings.health.succeeded()
-                if isRefusedWriting { attach(writable: false) }
             }
             return true
         } catch {

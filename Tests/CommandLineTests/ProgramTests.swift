@@ -12,6 +12,29 @@ struct ProgramTests {
         try RunningProgram.startNode(arguments)
     }
 
+    @Test("users are added to a file one after the other, and changed when that is said")
+    func usersFile() throws {
+        let directory = try ScratchDirectory()
+        let passwords = directory.file("password")
+        let file = directory.file("users.txt")
+        try directory.write("secret\n", to: "password")
+        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: passwords)
+        let additions: [(name: String, flags: [String], succeeds: Bool)] = [
+            ("a", [], true), ("b", [], true), ("a", [], false), ("a", ["--replace"], true),
+        ]
+        for (name, flags, succeeds) in additions {
+            let arguments =
+                ["user", "add", file, name, "--tenant", "t", "--password-file", passwords] + flags
+            let result = try RunningProgram(arguments).finish()
+            #expect((result.status == 0) == succeeds, "\(result.errors)")
+        }
+        let lines = try String(contentsOfFile: file, encoding: .utf8).split(separator: "\n")
+        #expect(lines.filter { !$0.hasPrefix("#") }.map { $0.prefix(2) }.sorted() == ["a:", "b:"])
+        let mode = try FileManager.default.attributesOfItem(atPath: file)[.posixPermissions] as? Int
+        #expect(mode == 0o600)
+        #expect(directory.names.sorted() == ["password", "users.txt"])
+    }
+
     @Test("what is put is matched, read, explained, pinned and deleted, and shows in the figures")
     func blocks() throws {
         let (node, address) = try start()

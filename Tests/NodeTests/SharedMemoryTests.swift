@@ -243,8 +243,11 @@ struct SharedMemoryTests {
             let client = try node.connectLocally()
             #expect(try client.ask("AUTH", "a", "pw") == "+OK\r\n")
             #expect(try client.ask("KV.ATTACH", "WRITE").hasPrefix("-NOPERM"))
-            try client.request("KV.ATTACH")
-            close(try client.receiveDescriptor())
+            for words in [["KV.ATTACH"], ["KV.ATTACH", "ANY"]] {
+                try client.request(bytes: words.map { Array($0.utf8) })
+                close(try client.receiveDescriptor())
+                #expect(numbers(try client.receiveReply()).last == 0)
+            }
         }
     }
 

@@ -169,7 +169,7 @@ extension RedisConnection {
         KV.PUT ns [TTL ms] [TOKENS n] [PIN] [DURABLE] BLOCKS n key payload ...
                                               -> [stored | exists | refused reason, ...]
         KV.RELEASE id                         ends a lease; it also ends by itself and with the connection
-        KV.ATTACH [WRITE]                     passes the arena's descriptor -> [version, bytes, writable]
+        KV.ATTACH [WRITE | ANY]               passes the arena's descriptor -> [version, bytes, writable]
         KV.BORROW ns KEYS n key ...           -> [loan or nil, [[offset, bytes, XXH3] | held | nil, ...]]; KV.RELEASE loan
         KV.RESERVE ns [TTL ms] [TOKENS n] [PIN] [DURABLE] BLOCKS n key bytes ...
                                               -> [[place, offset] | exists | refused reason, ...]

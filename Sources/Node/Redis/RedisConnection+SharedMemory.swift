@@ -13,11 +13,13 @@ extension RedisConnection {
     /// What KV.ATTACH's offsets and replies mean; a client that does not know the number uses no shared memory.
     private static let sharedMemoryVersion = 1
 
-    /// KV.ATTACH [WRITE]: [version, bytes of the arena, 1 if writable], with the arena's descriptor attached.
+    /// KV.ATTACH [WRITE | ANY]: [version, bytes of the arena, 1 if writable], with the arena's descriptor attached; ANY is to
+    /// write where that is allowed, else to read.
     func attach() {
-        let wantsWrites = arguments.count == 2 && arguments.matches("write", at: 1)
-        guard arguments.count == 1 || wantsWrites else {
-            return fail("ERR syntax error: the form is KV.ATTACH [WRITE]")
+        let takesAny = arguments.count == 2 && arguments.matches("any", at: 1)
+        let needsWrites = arguments.count == 2 && arguments.matches("write", at: 1)
+        guard arguments.count == 1 || takesAny || needsWrites else {
+            return fail("ERR syntax error: the form is KV.ATTACH [WRITE | ANY]")
         }
         guard let transport, transport.isUnixSocket else {
             return fail(
@@ -28,15 +30,17 @@ extension RedisConnection {
             return fail("NOPERM the arena holds the blocks of several tenants and is not shared")
         }
         let arena = store.arena
-        guard !wantsWrites || arena.sharesWrites else {
+        guard !needsWrites || arena.sharesWrites else {
             return fail("NOPERM this node shares its memory for reading only: see --shared-writes")
         }
-        guard !wantsWrites || session.user?.may(.write) == true else {
+        let mayWrite = session.user?.may(.write) == true
+        guard !needsWrites || mayWrite else {
             return fail("NOPERM this user may not write")
         }
+        let isWritable = needsWrites || takesAny && arena.sharesWrites && mayWrite
         let descriptor: CInt
         do {
-            descriptor = try arena.openForSharing(writable: wantsWrites)
+            descriptor = try arena.openForSharing(writable: isWritable)
         } catch {
             return fail(error)
         }
@@ -44,7 +48,7 @@ extension RedisConnection {
         answer.array(3)
         answer.integer(Self.sharedMemoryVersion)
         answer.integer(arena.byteCount)
-        answer.integer(wantsWrites ? 1 : 0)
+        answer.integer(isWritable ? 1 : 0)
         deliver()
         let goOn = later { (connection: RedisConnection, isSent: Bool) in
             if !isSent { connection.closeNow() }

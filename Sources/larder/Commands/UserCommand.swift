@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Blocks
 internal import Foundation
+internal import Glibc
 internal import Node
 
 /// `larder user`.
@@ -83,17 +84,9 @@ struct UserAddCommand: ParsableCommand {
             contents: Data(text.utf8),
             attributes: [.posixPermissions: 0o600]
         )
-        do {
-            guard isWritten else { throw CommandFailure(.inputOutput, "") }
-            if FileManager.default.fileExists(atPath: file) {
-                _ = try FileManager.default.replaceItemAt(
-                    URL(filePath: file),
-                    withItemAt: URL(filePath: temporary)
-                )
-            } else {
-                try FileManager.default.moveItem(atPath: temporary, toPath: file)
-            }
-        } catch {
+        // One step: whoever reads the file finds the old users or the new ones.
+        guard isWritten, unsafe rename(temporary, file) == 0 else {
+            _ = unsafe unlink(temporary)
             throw CommandFailure(.inputOutput, "cannot write \(file): is its directory there and writable?")
         }
     }
