@@ -4,21 +4,20 @@ import uuid
 
 import pytest
 
-vllm_engine = pytest.importorskip("vllm_engine")
-
-from conftest import until  # noqa: E402
-from vllm.v1.kv_offload.base import LookupResult, ReqContext, ScheduleEndContext, make_offload_key  # noqa: E402
-from vllm.v1.kv_offload.config import (  # noqa: E402
+import vllm_engine  # noqa: F401  (vLLM's modules can be imported from here on)
+from conftest import until
+from vllm.v1.kv_offload.base import LookupResult, ReqContext, ScheduleEndContext, make_offload_key
+from vllm.v1.kv_offload.config import (
     OffloadingCacheConfig,
     OffloadingConfig,
     OffloadingGroupConfig,
     OffloadingModelConfig,
     OffloadingParallelConfig,
 )
-from vllm.v1.kv_offload.factory import OffloadingSpecFactory  # noqa: E402
+from vllm.v1.kv_offload.factory import OffloadingSpecFactory
 
-import larder  # noqa: E402
-from larder.vllm_tier import describe  # noqa: E402
+import larder
+from larder.vllm_tier import describe
 
 KIB, MIB = 1 << 10, 1 << 20
 

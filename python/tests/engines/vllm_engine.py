@@ -6,6 +6,8 @@ CUDA calls and here are torch copies. Everything else, the scheduler, the block 
 connector's two halves, the tiering manager and the shared memory region, is vLLM's own code.
 """
 
+import collections
+import json
 import os
 import pathlib
 import sys
@@ -40,6 +42,7 @@ from vllm.config import (  # noqa: E402
 )
 from vllm.distributed.kv_transfer.kv_connector.factory import KVConnectorFactory  # noqa: E402
 from vllm.distributed.kv_transfer.kv_connector.v1.base import KVConnectorRole  # noqa: E402
+from vllm.distributed.kv_transfer.kv_connector.v1.metrics import KVConnectorStats  # noqa: E402
 from vllm.sampling_params import SamplingParams  # noqa: E402
 from vllm.utils.hashing import get_hash_fn_by_name  # noqa: E402
 from vllm.v1.core.kv_cache_utils import get_request_block_hasher, init_none_hash  # noqa: E402
@@ -135,8 +138,6 @@ cpu_spec.CPUOffloadingSpec.get_worker = lambda self, kv_caches: self.create_work
 
 def vllm_config(directory, transfer, max_tokens=4096, tensor_parallel_size=1):
     """A configuration as vLLM's command line would make it; `transfer` is the JSON of --kv-transfer-config."""
-    import json
-
     path = pathlib.Path(directory) / "model"
     path.mkdir(exist_ok=True)
     (path / "config.json").write_text(json.dumps(MODEL))
@@ -159,10 +160,13 @@ def vllm_config(directory, transfer, max_tokens=4096, tensor_parallel_size=1):
 
 def kv_cache_config(block_count, layers, windowed_layers=0, window=48):
     """A cache of one group of full attention, or of one more with a sliding window."""
-    full = FullAttentionSpec(TOKENS_PER_BLOCK, KV_HEADS, HEAD_SIZE, torch.bfloat16)
+    shape = {
+        "block_size": TOKENS_PER_BLOCK, "num_kv_heads": KV_HEADS, "head_size": HEAD_SIZE, "dtype": torch.bfloat16
+    }
+    full = FullAttentionSpec(**shape)
     groups = [KVCacheGroupSpec([f"layers.{index}.attn" for index in range(layers)], full)]
     if windowed_layers:
-        windowed = SlidingWindowSpec(TOKENS_PER_BLOCK, KV_HEADS, HEAD_SIZE, torch.bfloat16, sliding_window=window)
+        windowed = SlidingWindowSpec(**shape, sliding_window=window)
         names = [f"layers.{layers + index}.attn" for index in range(windowed_layers)]
         groups.append(KVCacheGroupSpec(names, windowed))
     page = full.page_size_bytes
@@ -208,6 +212,7 @@ class Engine:
         self.computed = {}
         self.wrong = []
         self.loaded_tokens = {}
+        self.stats = collections.Counter()
 
     def add(self, name, tokens, max_tokens=1):
         """A request that arrives."""
@@ -247,6 +252,8 @@ class Engine:
             kv_connector_stats=self.worker.get_kv_connector_stats(),
             kv_connector_worker_meta=self.worker.build_connector_worker_meta(),
         )
+        if isinstance(transferred.kv_connector_stats, KVConnectorStats):
+            self.stats.update(transferred.kv_connector_stats.reduce())
         self.worker.clear_connector_metadata()
         names = list(output.num_scheduled_tokens)
         self.scheduler.update_from_output(
@@ -295,26 +302,24 @@ class Engine:
         return sampled
 
     def _write(self, name, start, end):
-        states = states_of(self.tokens[name][:end])
+        states = states_of(self.tokens[name][:end])[start:]
         for group, ids in self._groups(name):
-            for layer_index, layer_name in enumerate(group.layer_names):
-                raw = self.layers[layer_name].view(torch.uint8).numpy()
-                for position in range(start, end):
-                    raw[ids[position // TOKENS_PER_BLOCK], :, position % TOKENS_PER_BLOCK] = content(
-                        states[position], layer_name
-                    )
+            blocks, places = _slots(ids, start, end)
+            for layer_name in group.layer_names:
+                self._raw(layer_name)[blocks, :, places] = contents(states, layer_name)
 
     def _check(self, name, end):
         states = states_of(self.tokens[name][:end])
         for group, ids in self._groups(name):
             window = getattr(group.kv_cache_spec, "sliding_window", None)
             first = 0 if window is None else max(0, end - window + 1)
+            blocks, places = _slots(ids, first, end)
             for layer_name in group.layer_names:
-                raw = self.layers[layer_name].view(torch.uint8).numpy()
-                for position in range(first, end):
-                    there = raw[ids[position // TOKENS_PER_BLOCK], :, position % TOKENS_PER_BLOCK]
-                    if not (there == content(states[position], layer_name)).all():
-                        self.wrong.append((name, layer_name, position))
+                right = (self._raw(layer_name)[blocks, :, places] == contents(states[first:], layer_name)).all((1, 2))
+                self.wrong += [(name, layer_name, first + int(place)) for place in np.nonzero(~right)[0]]
+
+    def _raw(self, layer_name):
+        return self.layers[layer_name].view(torch.uint8).numpy()
 
     def _groups(self, name):
         return zip(self.caches.kv_cache_groups, self._tables[name])
@@ -329,11 +334,14 @@ def states_of(tokens):
     return states
 
 
-def content(state, layer_name):
-    """The bytes of one position in one layer."""
-    seed = (state ^ (hash_of(layer_name) * 0x9E37_79B9_7F4A_7C15)) & 0xFFFF_FFFF_FFFF_FFFF
-    return np.tile(np.frombuffer(seed.to_bytes(8, "little"), dtype=np.uint8), 4 * HEAD_SIZE // 8)
+def contents(states, layer_name):
+    """The bytes of some positions in one layer: [position, head, bytes]."""
+    seeds = np.array(states, dtype=np.uint64) ^ np.uint64(int.from_bytes(layer_name.removeprefix("layers.").encode()[:8], "little"))
+    once = seeds.view(np.uint8).reshape(len(states), 1, 8)
+    return np.tile(once, (1, KV_HEADS, 4 * HEAD_SIZE // 8))
 
 
-def hash_of(name):
-    return int.from_bytes(name.encode()[-8:], "little")
+def _slots(block_ids, start, end):
+    """Where positions lie: their blocks, and their places in them."""
+    positions = np.arange(start, end)
+    return np.array(block_ids)[positions // TOKENS_PER_BLOCK], positions % TOKENS_PER_BLOCK
