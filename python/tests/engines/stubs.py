@@ -55,6 +55,7 @@ def _class(name):
 
 class _Stub(types.ModuleType):
     __path__ = []
+    __version__ = "0.0"
 
     def __getattr__(self, name):
         if name.startswith("__") and name.endswith("__"):
