@@ -1,7 +1,7 @@
 /// The keys of one request, in order, in one buffer: appended once, read many times, free to leave the connection.
-public struct KeyBatch: Sendable, Hashable {
+public struct KeyBatch: Sendable {
     private var storage: [UInt8] = []
-    private var ends: [Int] = []
+    private var places: ArraySlice<BytePlace> = []
 
     /// An empty batch.
     public init() {}
@@ -13,33 +13,42 @@ public struct KeyBatch: Sendable, Hashable {
 
     /// A batch of the keys of a chain's blocks, without a `BlockKey` for each.
     public init(_ digests: [BlockDigest]) {
-        storage.reserveCapacity(digests.count * Digest256.byteCount)
-        ends.reserveCapacity(digests.count)
+        self.init(keyCapacity: digests.count, byteCapacity: digests.count * Digest256.byteCount)
         for digest in digests {
+            let start = storage.count
             digest.append(to: &storage)
-            ends.append(storage.count)
+            places.append(BytePlace(start, storage.count))
         }
     }
 
     /// An empty batch with room for keys.
     public init(keyCapacity: Int, byteCapacity: Int) {
         storage.reserveCapacity(byteCapacity)
-        ends.reserveCapacity(keyCapacity)
+        places.reserveCapacity(keyCapacity)
+    }
+
+    /// A batch of keys that lie in a buffer already, which it shares.
+    ///
+    /// The caller has checked that each place lies in the buffer and has 1 to `Limits.keyByteCountMax` bytes.
+    package init(sharing storage: [UInt8], places: ArraySlice<BytePlace>) {
+        self.storage = storage
+        self.places = places
     }
 
     /// Number of keys.
-    public var count: Int { ends.count }
+    public var count: Int { places.count }
 
     /// Whether there are none.
-    public var isEmpty: Bool { ends.isEmpty }
+    public var isEmpty: Bool { places.isEmpty }
 
     /// Adds a key at the end.
     ///
     /// The caller has checked its length: 1 to `Limits.keyByteCountMax` bytes.
     public mutating func append(_ key: RawSpan) {
+        let start = storage.count
         // SAFETY: the bytes are copied before the call returns.
         unsafe key.withUnsafeBytes { unsafe storage.append(contentsOf: $0) }
-        ends.append(storage.count)
+        places.append(BytePlace(start, storage.count))
     }
 
     /// Borrows the key at `index`.
@@ -47,21 +56,33 @@ public struct KeyBatch: Sendable, Hashable {
     /// Traps outside `0..<count`: a mistake of ours.
     public subscript(index: Int) -> RawSpan {
         @_lifetime(borrow self) borrowing get {
-            let start = index == 0 ? 0 : ends[index - 1]
+            let range = places[places.startIndex + index].range
             // SAFETY: bytes have no padding that could be read uninitialized.
-            return unsafe storage.span.bytes.extracting(start..<ends[index])
+            return unsafe storage.span.bytes.extracting(range)
         }
     }
 
     /// The key at `index` as an array.
     public func bytes(at index: Int) -> [UInt8] {
-        let start = index == 0 ? 0 : ends[index - 1]
-        return Array(storage[start..<ends[index]])
+        Array(storage[places[places.startIndex + index].range])
     }
 
     /// Removes all keys and keeps the memory.
     public mutating func removeAll() {
         storage.removeAll(keepingCapacity: true)
-        ends.removeAll(keepingCapacity: true)
+        places.removeAll(keepingCapacity: true)
+    }
+}
+
+extension KeyBatch: Hashable {
+    /// Equality of the keys, in order, wherever they lie.
+    public static func == (left: KeyBatch, right: KeyBatch) -> Bool {
+        left.count == right.count && (0..<left.count).allSatisfy { left.bytes(at: $0) == right.bytes(at: $0) }
+    }
+
+    /// Hashes the keys' lengths and bytes.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(count)
+        for index in 0..<count { hasher.combine(bytes(at: index)) }
     }
 }

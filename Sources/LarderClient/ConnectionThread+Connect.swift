@@ -68,18 +68,22 @@ extension ConnectionThread {
             }
             handshakeFailure = LarderClientError(.unauthorized, failure.text)
         }
-        if case .unix = settings.configuration.endpoint, settings.configuration.usesSharedMemory { attach() }
+        if case .unix = settings.configuration.endpoint, settings.configuration.usesSharedMemory {
+            attach(writable: true)
+        }
     }
 
-    /// Asks for the node's memory; a node that does not share it is a node like any other.
-    private func attach() {
+    /// Asks for the node's memory, to write or else to read; a node that does not share it is a node like any other.
+    func attach(writable: Bool) {
+        isRefusedWriting = false
         stream.awaitsDescriptor = true
-        var encoder = RequestEncoder()
-        encoder.begin(argumentCount: 1)
-        encoder.append("KV.ATTACH")
-        ask(encoder.finish()) { [self] reply in
+        ask(writable ? NodeLink.request("KV.ATTACH", "WRITE") : NodeLink.request("KV.ATTACH")) {
+            [self] reply in
             stream.awaitsDescriptor = false
-            guard let descriptor = stream.takeDescriptor() else { return }
+            guard let descriptor = stream.takeDescriptor() else {
+                if writable, case .failure? = reply { isRefusedWriting = true }
+                return
+            }
             // [version, bytes, writable]
             guard let figures = reply?.elements, figures.count == 3, figures[0].integer == 1,
                 let byteCount = figures[1].integer.flatMap({ Int(exactly: $0) })
@@ -87,7 +91,12 @@ extension ConnectionThread {
                 close(descriptor)
                 return
             }
-            attached(settings.arenas.map(descriptor, byteCount: byteCount).map(Attachment.init))
+            let isWritable = writable && figures[2].integer == 1
+            attached(
+                settings.arenas.map(descriptor, byteCount: byteCount, isWritable: isWritable).map(
+                    Attachment.init
+                )
+            )
         }
     }
 

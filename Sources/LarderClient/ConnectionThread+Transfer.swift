@@ -47,6 +47,7 @@ extension ConnectionThread {
                     return false
                 }
                 settings.health.succeeded()
+                if isRefusedWriting { attach(writable: false) }
             }
             return true
         } catch {

@@ -18,6 +18,8 @@ final class ConnectionThread: @unchecked Sendable {
     var describedCount = 0
     var handshakeFailure: LarderClientError?
     var isResolverBusy = false
+    /// The node lets us read its memory, perhaps: it is asked next.
+    var isRefusedWriting = false
     let attached: @Sendable (Attachment?) -> Void
     private var isClosing = false
 
@@ -92,6 +94,7 @@ final class ConnectionThread: @unchecked Sendable {
         stream = ReplyStream()
         describedCount = 0
         handshakeFailure = nil
+        isRefusedWriting = false
     }
 
     // MARK: Waiting

@@ -35,7 +35,8 @@ public struct LarderClientConfiguration: Sendable {
     public var administrationTimeout = Duration.seconds(5)
     /// When the client stops asking a sick node, and when it tries again.
     public var breaker = CircuitBreaker.Policy()
-    /// Whether payloads are read from the node's own memory where it is on this host, on a Unix socket, and shares it.
+    /// Whether payloads are read and written in the node's own memory where it is on this host, on a Unix socket, and
+    /// shares it.
     public var usesSharedMemory = true
     /// Most calls that wait on one connection; the next is refused at once.
     public var pendingCallCountMax = 1_024

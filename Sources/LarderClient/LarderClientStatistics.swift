@@ -14,6 +14,8 @@ public struct LarderClientStatistics: Hashable, Sendable {
     public internal(set) var loadedByteCount = 0
     /// Loads that were copied out of the node's own memory.
     public internal(set) var sharedLoadCount = 0
+    /// Stores that were written in the node's own memory.
+    public internal(set) var sharedStoreCount = 0
     /// Payloads in the node's memory that did not have their checksum: misses.
     public internal(set) var damagedPayloadCount = 0
     /// Payload bytes of blocks that were stored.

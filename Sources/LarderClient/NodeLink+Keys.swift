@@ -43,16 +43,30 @@ extension NodeLink {
         return try Self.match(reply, keyCount: asked.count)
     }
 
-    /// Reads `[matched, lease or nothing, tiers]`.
+    /// Reads `[matched, lease or nothing, [tier, blocks, tier, blocks, ...]]`.
     static func match(_ reply: Reply, keyCount: Int) throws(LarderClientError) -> PrefixMatch {
         guard let parts = reply.elements, parts.count == 3,
             let matched = parts[0].integer, matched >= 0, matched <= keyCount,
-            let names = parts[2].elements, names.count == matched
+            let tiers = parts[2].elements.flatMap({ tiers(of: $0, count: Int(matched)) })
         else { throw unexpected("KV.MATCH", reply) }
         let leaseID = parts[1].integer.flatMap { UInt64(exactly: $0) }
         guard leaseID != nil || parts[1] == .null else { throw unexpected("KV.MATCH", reply) }
-        let tiers = names.map { name in name.text.flatMap(PrefixMatch.Tier.init(rawValue:)) ?? .other }
         return PrefixMatch(tiers: tiers, leaseID: leaseID)
+    }
+
+    /// The tier of each of `count` blocks, from runs of neighbours; `nil` unless the runs have that many blocks.
+    private static func tiers(of runs: [Reply], count: Int) -> [PrefixMatch.Tier]? {
+        guard runs.count.isMultiple(of: 2) else { return nil }
+        var tiers: [PrefixMatch.Tier] = []
+        tiers.reserveCapacity(count)
+        for index in stride(from: 0, to: runs.count, by: 2) {
+            guard let blockCount = runs[index + 1].integer, blockCount > 0,
+                blockCount <= Int64(count - tiers.count)
+            else { return nil }
+            let tier = runs[index].text.flatMap(PrefixMatch.Tier.init(rawValue:)) ?? .other
+            tiers.append(contentsOf: repeatElement(tier, count: Int(blockCount)))
+        }
+        return tiers.count == count ? tiers : nil
     }
 
     func release(lease: UInt64, _ effort: CallEffort) async throws(LarderClientError) -> Bool {

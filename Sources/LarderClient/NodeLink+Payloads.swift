@@ -76,64 +76,72 @@ extension NodeLink {
             )
         }
         guard !keys.isEmpty else { return [] }
-        let batches = PayloadBatches.cut(count: keys.count) { sizes[$0] }
-        let receivers = batches.map { _ in TreeReceiver() }
-        let parts = zip(batches, receivers).map { range, receiver in
-            Part(request: Self.put(namespace, options, keys, payloads, range), receiver: receiver)
-        }
-        let results = try await send(parts, .payload, effort)
-        var outcomes: [StoreOutcome] = []
-        for ((range, receiver), result) in zip(zip(batches, receivers), results) {
-            outcomes += outcome(of: range, result, receiver.reply)
-        }
+        let offer = Offer(namespace: namespace, keys: keys, payloads: payloads, options: options)
+        let outcomes =
+            if let shared = try await storeShared(offer, sizes, effort) { shared } else {
+                try await storeBySocket(offer, sizes, effort)
+            }
         let stored = zip(outcomes, sizes).reduce(0) { $0 + ($1.0 == .stored ? $1.1 : 0) }
         statistics.count { $0.storedByteCount += stored }
         return outcomes
     }
 
+    /// What a store offers.
+    struct Offer {
+        let namespace: NamespaceID
+        let keys: KeyBatch
+        let payloads: LentPayloads
+        let options: StoreOptions
+    }
+
+    /// A store whose payloads go through the socket.
+    func storeBySocket(
+        _ offer: Offer,
+        _ sizes: [Int],
+        _ effort: CallEffort
+    ) async throws(LarderClientError) -> [StoreOutcome] {
+        let batches = PayloadBatches.cut(count: sizes.count) { sizes[$0] }
+        let receivers = batches.map { _ in TreeReceiver() }
+        let parts = zip(batches, receivers).map { range, receiver in
+            Part(request: Self.put(offer, range), receiver: receiver)
+        }
+        let results = try await send(parts, .payload, effort)
+        var outcomes: [StoreOutcome] = []
+        for ((range, receiver), result) in zip(zip(batches, receivers), results) {
+            outcomes += outcome("KV.PUT", count: range.count, result, receiver.reply)
+        }
+        return outcomes
+    }
+
     /// `KV.PUT namespace options BLOCKS n key payload ...`.
-    private static func put(
-        _ namespace: NamespaceID,
-        _ options: StoreOptions,
-        _ keys: KeyBatch,
-        _ payloads: LentPayloads,
-        _ range: Range<Int>
-    ) -> EncodedRequest {
-        var words: [String] = []
-        if let timeToLive = options.timeToLive { words += ["TTL", String(timeToLive.wireMilliseconds)] }
-        if options.tokenCount > 0 { words += ["TOKENS", String(options.tokenCount)] }
-        if options.isPinned { words.append("PIN") }
-        if options.isDurable { words.append("DURABLE") }
+    private static func put(_ offer: Offer, _ range: Range<Int>) -> EncodedRequest {
         var encoder = RequestEncoder()
-        encoder.begin(argumentCount: 4 + words.count + 2 * range.count)
-        encoder.append("KV.PUT")
-        encoder.append(namespace.description)
-        for word in words { encoder.append(word) }
-        encoder.append("BLOCKS")
-        encoder.append(range.count)
+        offer.begin("KV.PUT", range, in: &encoder)
         for index in range {
-            encoder.append(keys[index])
+            encoder.append(offer.keys[index])
             // SAFETY: the caller of the store lends the payloads until it returns, and that is after the last request.
-            unsafe encoder.append(payload: payloads.buffers[index])
+            unsafe encoder.append(payload: offer.payloads.buffers[index])
         }
         return encoder.finish()
     }
 
-    private func outcome(
-        of range: Range<Int>,
+    /// What became of each of `count` blocks.
+    func outcome(
+        _ name: String,
+        count blockCount: Int,
         _ result: Result<Void, LarderClientError>,
         _ reply: Reply?
     ) -> [StoreOutcome] {
         do throws(LarderClientError) {
             try result.get()
             let reply = try Self.answer(reply)
-            guard let elements = reply.elements, elements.count == range.count else {
-                throw Self.unexpected("KV.PUT", reply)
+            guard let elements = reply.elements, elements.count == blockCount else {
+                throw Self.unexpected(name, reply)
             }
             return elements.map(Self.outcome)
         } catch {
             count(error)
-            return range.map { _ in .refused(error.code.description) }
+            return Array(repeating: .refused(error.code.description), count: blockCount)
         }
     }
 
@@ -158,5 +166,22 @@ extension NodeLink {
             if let failure { return Self.error(failure) }
         }
         return nil
+    }
+}
+
+extension NodeLink.Offer {
+    /// Begins `NAME namespace options BLOCKS n`, to be followed by two arguments for each block of `range`.
+    func begin(_ name: String, _ range: Range<Int>, in encoder: inout RequestEncoder) {
+        var words: [String] = []
+        if let timeToLive = options.timeToLive { words += ["TTL", String(timeToLive.wireMilliseconds)] }
+        if options.tokenCount > 0 { words += ["TOKENS", String(options.tokenCount)] }
+        if options.isPinned { words.append("PIN") }
+        if options.isDurable { words.append("DURABLE") }
+        encoder.begin(argumentCount: 4 + words.count + 2 * range.count)
+        encoder.append(name)
+        encoder.append(namespace.description)
+        for word in words { encoder.append(word) }
+        encoder.append("BLOCKS")
+        encoder.append(range.count)
     }
 }

@@ -12,6 +12,7 @@ extension NodeLink {
         into sink: any PayloadSink,
         _ effort: CallEffort
     ) async throws(LarderClientError) -> LoadResult? {
+        let start = ContinuousClock.now
         var loads: [SharedLoad] = []
         for range in batches {
             let connection = connection(.payload)
@@ -26,7 +27,7 @@ extension NodeLink {
         let results = try await send(parts, .payload, effort)
         var byteCounts = loads.flatMap(\.byteCounts)
         let heldIndices = loads.flatMap(\.heldIndices)
-        if !heldIndices.isEmpty {
+        if !heldIndices.isEmpty, let effort = effort.remaining(since: start) {
             let rest = try await loadHeld(
                 namespace,
                 keys: keys,
@@ -92,7 +93,7 @@ extension NodeLink {
             return try await borrow(namespace, keys: keys, effort)
         }
         let timeout = configuration.lookupTimeout
-        let receiver = LoanReceiver { [connection] in connection.giveBack(Loan(late: $0), timeout: timeout) }
+        let receiver = GrantReceiver { [connection] in connection.giveBack(Loan(late: $0), timeout: timeout) }
         let asked = 0..<min(keys.count, Limits.batchKeyCountMax)
         let part = Part(
             request: Self.request("KV.BORROW", namespace, [], keys, asked),

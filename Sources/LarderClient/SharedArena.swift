@@ -4,40 +4,57 @@ internal import Synchronization
     internal import Glibc
 #endif
 
-/// A node's memory as this process sees it, for reading.
+/// A node's memory as this process sees it: for reading, and for writing where the node gives places.
 @safe
 final class SharedArena: Sendable {
-    // SAFETY: the mapping stays until deinit, and nothing here writes to it.
-    nonisolated(unsafe) private let bytes: UnsafeRawBufferPointer
+    // SAFETY: the mapping stays until deinit; only who was given a place writes there.
+    nonisolated(unsafe) private let bytes: UnsafeMutableRawBufferPointer
     fileprivate let identity: Identity
+
+    /// Whether places may be written.
+    var isWritable: Bool { identity.isWritable }
 
     /// Which memory it is, whatever descriptor it came by.
     fileprivate struct Identity: Hashable {
         let device: dev_t
         let inode: ino_t
+        let isWritable: Bool
     }
 
     /// Maps what a node passed; `nil` when that is less than it said, or the system refuses.
     fileprivate init?(_ descriptor: Int32, byteCount: Int, identity: Identity) {
         // SAFETY: the kernel chooses the address; the result is checked against MAP_FAILED before use.
-        let address = unsafe mmap(nil, byteCount, PROT_READ, MAP_SHARED, descriptor, 0)
+        let protection = identity.isWritable ? PROT_READ | PROT_WRITE : PROT_READ
+        let address = unsafe mmap(nil, byteCount, protection, MAP_SHARED, descriptor, 0)
         guard let address = unsafe address, unsafe address != UnsafeMutableRawPointer(bitPattern: -1) else {
             return nil
         }
-        unsafe bytes = UnsafeRawBufferPointer(start: address, count: byteCount)
+        unsafe bytes = UnsafeMutableRawBufferPointer(start: address, count: byteCount)
         self.identity = identity
     }
 
     deinit {
         // SAFETY: the mapping was made in init; whoever reads it keeps this object.
-        unsafe _ = munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count)
+        unsafe _ = munmap(bytes.baseAddress, bytes.count)
     }
 
     /// Part of it; `nil` when it does not lie inside.
     func part(offset: Int, byteCount: Int) -> UnsafeRawBufferPointer? {
+        unsafe range(offset, byteCount).map { unsafe UnsafeRawBufferPointer(rebasing: bytes[$0]) }
+    }
+
+    /// A place that the node has given, to be written; `nil` when it does not lie inside or nothing may be written.
+    func place(offset: Int, byteCount: Int) -> UnsafeMutableRawBufferPointer? {
+        guard isWritable else { return nil }
+        return unsafe range(offset, byteCount).map {
+            unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[$0])
+        }
+    }
+
+    private func range(_ offset: Int, _ byteCount: Int) -> Range<Int>? {
         let end = unsafe bytes.count
         guard offset >= 0, byteCount > 0, offset <= end, byteCount <= end - offset else { return nil }
-        return unsafe UnsafeRawBufferPointer(rebasing: bytes[offset..<(offset + byteCount)])
+        return offset..<(offset + byteCount)
     }
 }
 
@@ -47,14 +64,18 @@ final class SharedArenaTable: Sendable {
     private let place = Mutex(Place())
 
     /// Maps what a node passed, or finds it mapped; closes the descriptor.
-    func map(_ descriptor: Int32, byteCount: Int) -> SharedArena? {
+    func map(_ descriptor: Int32, byteCount: Int, isWritable: Bool) -> SharedArena? {
         defer { close(descriptor) }
         var status = stat()
         // A length that the file does not have would make reads end the process.
         guard unsafe fstat(descriptor, &status) == 0, byteCount > 0, status.st_size >= byteCount,
             isSealed(descriptor)
         else { return nil }
-        let identity = SharedArena.Identity(device: status.st_dev, inode: status.st_ino)
+        let identity = SharedArena.Identity(
+            device: status.st_dev,
+            inode: status.st_ino,
+            isWritable: isWritable
+        )
         return place.withLock { place in
             if let arena = place.arena, arena.identity == identity { return arena }
             let arena = SharedArena(descriptor, byteCount: byteCount, identity: identity)

@@ -15,7 +15,7 @@ final class SharedLoad: Sendable {
     private let connection: Connection
     private let attachment: Attachment
     private let timeout: Duration
-    private let receiver: LoanReceiver
+    private let receiver: GrantReceiver
     private let outcome: Mutex<Outcome>
 
     /// A load of the payloads of `keys`, which are numbered in the whole load.
@@ -31,7 +31,7 @@ final class SharedLoad: Sendable {
         self.connection = connection
         self.attachment = attachment
         self.timeout = timeout
-        receiver = LoanReceiver { [connection] in connection.giveBack(Loan(late: $0), timeout: timeout) }
+        receiver = GrantReceiver { [connection] in connection.giveBack(Loan(late: $0), timeout: timeout) }
         outcome = Mutex(Outcome(byteCounts: Array(repeating: nil, count: keys.count)))
     }
 

@@ -1,5 +1,8 @@
 /// Puts the events of a parser together to whole replies.
 package struct ReplyBuilder: Sendable {
+    /// Elements that room is made for when they are only announced.
+    private static let reservedCountMax = 64
+
     private let byteCountMax: Int
     private var open: [Aggregate] = []
     private var bulk: [UInt8] = []
@@ -44,7 +47,9 @@ package struct ReplyBuilder: Sendable {
             return complete(.bulk(whole))
         case .aggregateBegins(let kind, let count):
             guard count > 0 else { return complete(Self.close(Aggregate(kind: kind, remaining: 0))) }
-            open.append(Aggregate(kind: kind, remaining: count))
+            var aggregate = Aggregate(kind: kind, remaining: count)
+            aggregate.elements.reserveCapacity(min(count, Self.reservedCountMax))
+            open.append(aggregate)
             return nil
         }
     }

@@ -28,29 +28,6 @@ package struct ReplyEncoder: Sendable {
         lineEnd()
     }
 
-    /// `+text` for each of `count` texts, written at once.
-    package mutating func simples(count: Int, _ text: (Int) -> StaticString) {
-        let byteCount = (0..<count).reduce(0) { $0 + text($1).utf8CodeUnitCount + 3 }
-        _ = unsafe buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: byteCount) { bytes in
-            var end = 0
-            for index in 0..<count {
-                let text = text(index)
-                unsafe bytes[end] = UInt8(ascii: "+")
-                // SAFETY: a static string's code units live for ever; there is room for all texts and their line ends.
-                let letters = unsafe UnsafeRawBufferPointer(
-                    start: text.utf8Start,
-                    count: text.utf8CodeUnitCount
-                )
-                unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[(end + 1)...]).copyMemory(from: letters)
-                end += 1 + letters.count
-                unsafe bytes[end] = 13
-                unsafe bytes[end + 1] = 10
-                end += 2
-            }
-            return end
-        }
-    }
-
     /// `+text`, for text that is made at run time; line ends in it become spaces.
     package mutating func simple(text: String) {
         byte("+")
@@ -183,12 +160,26 @@ package struct ReplyEncoder: Sendable {
     }
 
     private mutating func header(_ mark: Unicode.Scalar, _ value: Int) {
-        byte(mark)
-        if (0...9).contains(value) {
-            buffer.writeInteger(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value))
-        } else {
-            buffer.writeString(String(value))
+        // The mark, a sign, nineteen digits and the line end: written from the back.
+        let room = 23
+        var digits: InlineArray<23, UInt8> = .init(repeating: 0)
+        digits[room - 1] = 0x0A
+        digits[room - 2] = 0x0D
+        var start = room - 2
+        var rest = value.magnitude
+        repeat {
+            start -= 1
+            digits[start] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+            rest /= 10
+        } while rest > 0
+        if value < 0 {
+            start -= 1
+            digits[start] = UInt8(ascii: "-")
         }
-        lineEnd()
+        start -= 1
+        digits[start] = UInt8(ascii: mark)
+        let line = digits.span
+        // SAFETY: the bytes are copied before the call returns.
+        _ = unsafe line.extracting(start..<room).withUnsafeBytes { unsafe buffer.writeBytes($0) }
     }
 }

@@ -1,19 +1,26 @@
+package import Blocks
+
 /// The arguments of one request: small ones collected in one buffer, large ones named by their length only.
 ///
 /// Argument 0 is the verb. The same value is refilled for every request of a connection.
 package struct RequestArguments: Sendable {
-    private var storage: [UInt8] = []
-    private var ends: [Int] = []
+    /// Holds the collected arguments, and between them what framed those that came together.
+    package private(set) var storage: [UInt8] = []
+    /// Where each argument lies in `storage`; nowhere, for a payload.
+    package private(set) var places: [BytePlace] = []
+    /// Bytes of all collected arguments together.
+    package private(set) var collectedByteCount = 0
     private var payloads: [(index: Int, byteCount: Int)] = []
+    private var openStart = 0
 
     /// Creates an empty list.
     package init() {}
 
     /// Number of arguments, the verb included.
-    package var count: Int { ends.count }
+    package var count: Int { places.count }
 
-    /// Bytes of all collected arguments together.
-    package var collectedByteCount: Int { storage.count }
+    /// Whether an argument was announced as a payload.
+    package var hasPayloads: Bool { !payloads.isEmpty }
 
     /// The collected argument at `index`, borrowed; empty for a payload and outside `0..<count`.
     package subscript(index: Int) -> Span<UInt8> {
@@ -68,24 +75,58 @@ package struct RequestArguments: Sendable {
     }
 
     mutating func endArgument() {
-        ends.append(storage.count)
+        collectedByteCount += storage.count - openStart
+        places.append(BytePlace(openStart, storage.count))
+        openStart = storage.count
+    }
+
+    /// Takes bulk strings that came whole and together: one copy of all, with what frames them.
+    ///
+    /// Stops before one that is not here whole, is longer than `byteCountMax` or not well-formed, and at `countMax`
+    /// arguments or `collectedByteCountMax` collected bytes; returns how many bytes it took.
+    mutating func appendWhole(
+        _ bytes: Span<UInt8>,
+        from start: Int,
+        byteCountMax: Int,
+        countMax: Int,
+        collectedByteCountMax: Int
+    ) -> Int {
+        let shift = storage.count - start
+        var end = start
+        while places.count < countMax {
+            let roomLeft = min(byteCountMax, collectedByteCountMax - collectedByteCount)
+            guard let place = WholeBulk.find(in: bytes, at: end, byteCountMax: roomLeft) else { break }
+            places.append(BytePlace(place.lowerBound + shift, place.upperBound + shift))
+            collectedByteCount += place.count
+            end = place.upperBound + 2
+        }
+        if end > start { append(bytes.extracting(start..<end)) }
+        openStart = storage.count
+        return end - start
+    }
+
+    /// Makes room for `count` arguments that have `byteCount` bytes with what frames them.
+    mutating func reserveCapacity(count: Int, byteCount: Int) {
+        places.reserveCapacity(count)
+        storage.reserveCapacity(byteCount)
     }
 
     mutating func appendPayload(byteCount: Int) {
-        payloads.append((index: ends.count, byteCount: byteCount))
-        ends.append(storage.count)
+        payloads.append((index: places.count, byteCount: byteCount))
+        places.append(BytePlace(storage.count, storage.count))
     }
 
     /// Removes all and keeps a little memory for the next request.
     mutating func removeAll() {
         storage.removeAll(keepingCapacity: storage.capacity <= 4096)
-        ends.removeAll(keepingCapacity: ends.capacity <= 256)
+        places.removeAll(keepingCapacity: places.capacity <= 256)
         payloads.removeAll()
+        collectedByteCount = 0
+        openStart = 0
     }
 
     private func range(at index: Int) -> Range<Int> {
-        guard ends.indices.contains(index) else { return 0..<0 }
-        return (index == 0 ? 0 : ends[index - 1])..<ends[index]
+        places.indices.contains(index) ? places[index].range : 0..<0
     }
 }
 

@@ -117,8 +117,10 @@ package struct RequestParser: Sendable {
         case .count(let line):
             if let count = try take(line, State.count, .countInvalid, bytes, &consumed) {
                 try begin(count: count)
+                makeRoom(for: count, byteCount: bytes.count - consumed)
             }
         case .bulkMark:
+            if takeWhole(bytes, &consumed) { return nil }
             guard bytes[consumed] == UInt8(ascii: "$") else { throw .expectedBulk(bytes[consumed]) }
             consumed += 1
             state = .bulkLength(LengthLine())
@@ -159,6 +161,34 @@ package struct RequestParser: Sendable {
         expectedCount = count
         // As Redis: an empty or negative array is no request at all.
         state = count > 0 ? .bulkMark : .start
+    }
+
+    /// Makes room for a long list, as far as it has come already: what is only announced gets no memory.
+    private mutating func makeRoom(for count: Int, byteCount: Int) {
+        let longListCountMin = 16
+        let shortestByteCount = 6
+        guard count >= longListCountMin else { return }
+        arguments.reserveCapacity(
+            count: min(count, byteCount / shortestByteCount),
+            byteCount: min(byteCount, limits.collectedByteCountMax)
+        )
+    }
+
+    /// Takes the bulk strings that are here whole; false when there is none.
+    private mutating func takeWhole(_ bytes: Span<UInt8>, _ consumed: inout Int) -> Bool {
+        let byteCount = arguments.appendWhole(
+            bytes,
+            from: consumed,
+            byteCountMax: isAuthenticated
+                ? limits.smallByteCountMax
+                : min(limits.smallByteCountMax, Self.unauthenticatedBulkByteCountMax),
+            countMax: expectedCount,
+            collectedByteCountMax: limits.collectedByteCountMax
+        )
+        guard byteCount > 0 else { return false }
+        consumed += byteCount
+        if arguments.count == expectedCount { state = .finished }
+        return true
     }
 
     private mutating func beginBulk(byteCount: Int) throws(RequestError) -> Event? {

@@ -20,6 +20,27 @@ extension BlockStore {
         prefetches: Bool,
         owner: LeaseOwner
     ) -> Match {
+        let (match, lesson) = self.match(
+            learningLater: space,
+            keys: keys,
+            lease: lease,
+            prefetches: prefetches,
+            owner: owner
+        )
+        learn(lesson)
+        return match
+    }
+
+    /// The same, and what is to be learnt from it: a third of a match's work, which can wait until its answer is sent.
+    ///
+    /// The caller gives the lesson to `learn` soon: without, the eviction policy takes the blocks for unused.
+    package func match(
+        learningLater space: KeySpace,
+        keys: KeyBatch,
+        lease: Duration?,
+        prefetches: Bool,
+        owner: LeaseOwner
+    ) -> (match: Match, lesson: MatchLesson) {
         counters.matchQueries.add()
         counters.matchQueriedBlocks.add(keys.count)
         let leaseNanoseconds = lease?.nanoseconds ?? 0
@@ -33,9 +54,13 @@ extension BlockStore {
             walk.last = identity
         }
         if walk.isShortened { counters.leasesRefused.add() }
-        walk.touched.reverse()
-        memory.touch(walk.touched)
-        rememberPlaces(space, keys: keys, walk)
+        var lesson = MatchLesson(
+            space: space,
+            keys: keys,
+            request: request,
+            uses: walk.touched,
+            tiers: walk.tiers
+        )
         var leaseID: UInt64?
         if walk.leases, !walk.tiers.isEmpty {
             leaseID = leases.add(
@@ -51,8 +76,22 @@ extension BlockStore {
             }
         }
         count(walk, in: space, keys: keys)
+        if let last = walk.last, !walk.tiers.isEmpty { lesson.ending = (last, walk.tokenCount) }
         if prefetches { startPromotions(space, keys: keys, tiers: walk.tiers) }
-        return Match(tiers: walk.tiers, leaseID: leaseID)
+        return (Match(tiers: walk.tiers, leaseID: leaseID), lesson)
+    }
+
+    /// Tells the eviction policy and the list of hot prefixes what a match has shown.
+    package func learn(_ lesson: MatchLesson) {
+        memory.touch(lesson.uses.reversed())
+        rememberPlaces(lesson)
+        guard let (last, tokenCount) = lesson.ending else { return }
+        hotPrefixes.record(
+            last: last,
+            keys: lesson.keys,
+            matched: lesson.tiers.count,
+            tokenCount: tokenCount
+        )
     }
 
     /// Ends a lease early; false when this owner has none of that number.
@@ -99,14 +138,13 @@ extension BlockStore {
     }
 
     /// What is not in memory may be put, or brought from disk, in a moment: the policy is to know its place then.
-    private func rememberPlaces(_ space: KeySpace, keys: KeyBatch, _ walk: MatchWalk) {
-        guard let request = walk.request else { return }
+    private func rememberPlaces(_ lesson: MatchLesson) {
         var places: [(identity: BlockIdentity, place: ChainPlace)] = []
-        for index in 0..<min(keys.count, ChainPlaces.requestBlockCountMax)
-        where index >= walk.tiers.count || walk.tiers[index] != .memory {
-            places.append((space.identity(of: keys[index]), request.place(at: index)))
+        for index in 0..<min(lesson.keys.count, ChainPlaces.requestBlockCountMax)
+        where index >= lesson.tiers.count || lesson.tiers[index] != .memory {
+            places.append((lesson.space.identity(of: lesson.keys[index]), lesson.request.place(at: index)))
         }
-        chains.remember(places)
+        if !places.isEmpty { chains.remember(places) }
     }
 
     func leaseBudget() -> (memoryByteCount: Int, diskByteCount: Int) {
@@ -170,9 +208,6 @@ extension BlockStore {
         space.counters.queriedBlocks.add(keys.count)
         space.counters.matchedBlocks.add(walk.tiers.count)
         space.counters.matchedTokens.add(walk.tokenCount)
-        if let last = walk.last, !walk.tiers.isEmpty {
-            hotPrefixes.record(last: last, keys: keys, matched: walk.tiers.count, tokenCount: walk.tokenCount)
-        }
     }
 
     @discardableResult

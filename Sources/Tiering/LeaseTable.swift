@@ -25,7 +25,8 @@ final class LeaseTable: Sendable {
         var records: [UInt64: Record] = [:]
         var idsByTick: [UInt64: [UInt64]] = [:]
         var idsByOwner: [LeaseOwner: Set<UInt64>] = [:]
-        var nextID: UInt64 = 1
+        /// Begins anywhere: a number from before a restart must not be another's now.
+        var nextID = UInt64.random(in: 1 << 32..<1 << 62)
         var sweptTick: UInt64 = 0
         var memoryByteCount = 0
         var diskByteCount = 0

@@ -24,6 +24,17 @@ package struct Match: Sendable {
     package let tiers: [Tier]
     /// The lease that keeps them readable, when one was asked for and something matched.
     package let leaseID: UInt64?
+
+    /// The tiers as runs of neighbours in the same one: mostly one, or memory and then disk.
+    package var runs: [(tier: Tier, blockCount: Int)] {
+        var runs: [(tier: Tier, blockCount: Int)] = []
+        var start = 0
+        for index in tiers.indices where index + 1 == tiers.count || tiers[index + 1] != tiers[index] {
+            runs.append((tiers[index], index + 1 - start))
+            start = index + 1
+        }
+        return runs
+    }
 }
 
 /// Whose leases they are: a connection of a tenant.

@@ -57,4 +57,22 @@ struct KeyBatchTests {
         let key = batch[index]
         return key.byteOffsets.map { unsafe key.unsafeLoad(fromByteOffset: $0, as: UInt8.self) }
     }
+
+    @Test("keys that lie in somebody else's buffer are the same keys, and may be added to")
+    func sharing() throws {
+        let storage = Array("$2 ab $1 c".utf8)
+        var batch = KeyBatch(
+            sharing: storage,
+            places: [BytePlace(0, 1), BytePlace(3, 5), BytePlace(9, 10)][1...]
+        )
+        #expect(batch == KeyBatch(try ["ab", "c"].map { try BlockKey(Array($0.utf8)) }))
+        let added = try BlockKey(Array("de".utf8))
+        batch.append(added.span)
+        #expect(
+            (0..<batch.count).map { String(decoding: batch.bytes(at: $0), as: UTF8.self) } == [
+                "ab", "c", "de",
+            ]
+        )
+        #expect(Set([batch]).contains(KeyBatch(try ["ab", "c", "de"].map { try BlockKey(Array($0.utf8)) })))
+    }
 }

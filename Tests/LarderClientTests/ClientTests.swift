@@ -12,7 +12,7 @@ struct ClientTests {
         let server = try FakeServer(
             serving { words, connection in
                 requests.add(words)
-                return connection.send("*3\r\n:2\r\n:77\r\n*2\r\n+memory\r\n$4\r\ndisk\r\n")
+                return connection.send("*3\r\n:2\r\n:77\r\n*4\r\n+memory\r\n:1\r\n$4\r\ndisk\r\n:1\r\n")
             }
         )
         let subject = try ClientUnderTest(port: server.port)
@@ -163,8 +163,7 @@ struct ClientTests {
             serving { words, connection in
                 let matched = Int(words[4].dropFirst(4)) ?? 0
                 return connection.send(
-                    "*3\r\n:\(matched)\r\n$-1\r\n*\(matched)\r\n"
-                        + String(repeating: "+disk\r\n", count: matched)
+                    "*3\r\n:\(matched)\r\n$-1\r\n*2\r\n+disk\r\n:\(matched)\r\n"
                 )
             }
         )
@@ -195,7 +194,7 @@ struct ClientTests {
         let server = try FakeServer(
             serving { words, connection in
                 guard words[0] == "KV.GET" else {
-                    return connection.send("*3\r\n:1\r\n$-1\r\n*1\r\n+memory\r\n")
+                    return connection.send("*3\r\n:1\r\n$-1\r\n*2\r\n+memory\r\n:1\r\n")
                 }
                 goOn.wait()
                 return connection.send("*1\r\n$4\r\nabcd\r\n")

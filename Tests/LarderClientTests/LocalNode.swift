@@ -12,7 +12,7 @@ final class LocalNode: Sendable {
     private let node: Node
     private let directory: TemporaryDirectory
 
-    private init() throws {
+    private init(sharesWrites: Bool) throws {
         directory = try TemporaryDirectory()
         unixPath = "\(directory.path)/node.sock"
         var configuration = NodeConfiguration()
@@ -21,12 +21,16 @@ final class LocalNode: Sendable {
         configuration.memoryByteCount = 64 << 20
         configuration.diskByteCount = 0
         configuration.prefaults = false
+        configuration.sharesWrites = sharesWrites
         node = try Node(configuration, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 
     /// Runs `body` against a node, and stops it whatever happens.
-    static func with(_ body: (LocalNode) async throws -> Void) async throws {
-        let local = try LocalNode()
+    static func with(
+        sharesWrites: Bool = false,
+        _ body: (LocalNode) async throws -> Void
+    ) async throws {
+        let local = try LocalNode(sharesWrites: sharesWrites)
         _ = try await local.node.start()
         do {
             try await body(local)

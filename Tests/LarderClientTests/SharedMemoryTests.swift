@@ -50,6 +50,72 @@ struct SharedMemoryTests {
         }
     }
 
+    @Test(
+        "stores are written in place where the node shares writes, and read back by everybody with equal bytes"
+    )
+    func stored() async throws {
+        try await LocalNode.with(sharesWrites: true) { node in
+            let subject = try ClientUnderTest(.unix(path: node.unixPath))
+            let plain = try ClientUnderTest(.unix(path: node.unixPath)) { $0.usesSharedMemory = false }
+            // The first call on each connection attaches it.
+            try await attached(subject)
+            var random = SeededRandom(seed: 6)
+            for round in 0..<10 {
+                let contents = [1, 4_096, 70_000, 1 << 20, 3 << 20].map { random.bytes($0) }
+                try await store(subject, contents, from: round * 10)
+                let memory = contents.map { Region($0.count) }
+                let result = try await unsafe plain.client.load(
+                    plain.namespace,
+                    keys: keys((round * 10)..<(round * 10 + 5)),
+                    into: memory.map { unsafe $0.buffer }
+                )
+                #expect(result.isComplete)
+                for (region, content) in zip(memory, contents) { #expect(region.bytes == content) }
+            }
+            #expect(subject.client.statistics.sharedStoreCount >= 10)
+            let again = Region(1 << 20)
+            let outcomes = try await unsafe subject.client.store(
+                subject.namespace,
+                keys: keys(3..<4),
+                payloads: [UnsafeRawBufferPointer(again.buffer)]
+            )
+            #expect(outcomes == [.exists])
+            #expect(node.figure("memory_reserved_bytes") == 0)
+        }
+    }
+
+    @Test("what gets no place to be written in goes through the socket")
+    func storedWithoutPlace() async throws {
+        try await LocalNode.with(sharesWrites: true) { node in
+            let subject = try ClientUnderTest(.unix(path: node.unixPath))
+            try await attached(subject)
+            // Places may hold half of 64 MiB at a time: these are taken 16 MiB a request, all at once.
+            let contents = (0..<24).map { [UInt8](repeating: UInt8($0), count: 2 << 20) }
+            try await store(subject, contents)
+            let memory = (0..<24).map { _ in Region(2 << 20) }
+            let result = try await unsafe subject.client.load(
+                subject.namespace,
+                keys: keys(0..<24),
+                into: memory.map { unsafe $0.buffer }
+            )
+            #expect(result.isComplete)
+            for (index, region) in memory.enumerated() { #expect(region.bytes == contents[index]) }
+            #expect(subject.client.statistics.sharedStoreCount >= 4)
+            #expect(node.figure("memory_reserved_bytes") == 0)
+        }
+    }
+
+    /// Waits until the client's connections have been given the node's memory: the first calls come too early.
+    private func attached(_ subject: ClientUnderTest) async throws {
+        let end = ContinuousClock.now + Self.patience
+        var number = 1_000
+        while subject.client.statistics.sharedStoreCount < 3, ContinuousClock.now < end {
+            try await store(subject, [[UInt8](repeating: 1, count: 200_000)], from: number)
+            number += 1
+        }
+        try #require(subject.client.statistics.sharedStoreCount >= 3)
+    }
+
     @Test("what the node holds and does not lend comes by the socket")
     func held() async throws {
         try await LocalNode.with { node in

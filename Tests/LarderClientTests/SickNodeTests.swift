@@ -226,6 +226,27 @@ struct SickNodeTests {
         #expect(server.connectionCount == 1)
     }
 
+    @Test(
+        "a match whose tiers do not add up is a miss",
+        arguments: [
+            "*2\r\n+memory\r\n:3\r\n", "*2\r\n+memory\r\n:1\r\n", "*2\r\n+memory\r\n:0\r\n", "*0\r\n",
+            "*2\r\n+memory\r\n:-2\r\n", "*1\r\n+memory\r\n", "*2\r\n+memory\r\n:9223372036854775807\r\n",
+            "*4\r\n+memory\r\n:2\r\n+disk\r\n:1\r\n", "*2\r\n+memory\r\n+disk\r\n",
+        ]
+    )
+    func wrongRuns(tiers: String) async throws {
+        let server = try FakeServer(
+            serving { _, connection in connection.send("*3\r\n:2\r\n$-1\r\n" + tiers) }
+        )
+        let subject = try ClientUnderTest(port: server.port)
+        let match = await subject.client.match(
+            subject.namespace,
+            keys: try ClientUnderTest.keys(2),
+            timeout: .seconds(5)
+        )
+        #expect(match == .none)
+    }
+
     @Test("a thousand calls to a node that fails in every way all return", arguments: [3 as UInt64])
     func chaos(seed: UInt64) async throws {
         let random = Mutex(SeededRandom(seed: seed))
@@ -236,7 +257,7 @@ struct SickNodeTests {
                 case 1: return connection.send("$10\r\nhalf")
                 case 2: return connection.send("garbage")
                 case 3: return true
-                case 4: return connection.send("*3\r\n:1\r\n$-1\r\n*1\r\n+memory\r\n")
+                case 4: return connection.send("*3\r\n:1\r\n$-1\r\n*2\r\n+memory\r\n:1\r\n")
                 default: return connection.send("*1\r\n$4\r\nabcd\r\n")
                 }
             }

@@ -112,15 +112,46 @@ struct SharedMemoryTests {
             try #require(places.count == 4)
             unsafe mapping.part(places[1], value.count).copyBytes(from: value)
             #expect(try client.ask("KV.GET", space, "KEYS", "1", "a") == "*1\r\n$-1\r\n")
-            #expect(try client.ask("KV.COMMIT", "\(places[0])", "77").hasPrefix("*2\r\n+stored\r\n+refused"))
+            let checksum = Int(
+                bitPattern: UInt(unsafe value.withUnsafeBytes { unsafe PayloadChecksum.of($0) })
+            )
+            #expect(
+                try client.ask("KV.COMMIT", "\(places[0])", "\(checksum)", "77", "0")
+                    .hasPrefix("*2\r\n+stored\r\n+refused")
+            )
             try client.request("KV.GET", space, "KEYS", "1", "a")
             #expect(try client.receive(like: "*1\r\n$300000\r\n") == "*1\r\n$300000\r\n")
             #expect(try client.receive(value.count) == value)
             #expect(try client.receive(like: "\r\n") == "\r\n")
             #expect(try client.ask("KV.RESERVE", space, "BLOCKS", "1", "a", "300000") == "*1\r\n+exists\r\n")
             #expect(try client.ask("KV.ABORT", "\(places[2])", "\(places[2])") == ":1\r\n")
-            #expect(try client.ask("KV.COMMIT", "\(places[2])").hasPrefix("*1\r\n+refused"))
+            #expect(try client.ask("KV.COMMIT", "\(places[2])", "0").hasPrefix("*1\r\n+refused"))
+            #expect(try client.ask("KV.COMMIT", "\(places[2])").hasPrefix("-ERR"))
             #expect(try client.ask("KV.EXPLAIN", space, "KEYS", "1", "b").contains("neverSeen"))
+        }
+    }
+
+    @Test("a place with other bytes than its client announces stays invisible and is given back")
+    func clobbered() async throws {
+        try await TestNode.with({ configuration, _ in configuration.sharesWrites = true }) { node in
+            let client = try node.connectLocally()
+            let space = try client.describeEmpty()
+            let mapping = try attach(client, writable: true)
+            let value = SeededRandomBytes.make(300_000)
+            let places = numbers(try client.ask("KV.RESERVE", space, "BLOCKS", "1", "a", "300000"))
+            try #require(places.count == 2)
+            unsafe mapping.part(places[1], value.count).copyBytes(from: value)
+            unsafe mapping.part(places[1], value.count)[299_999] ^= 1
+            let checksum = Int(
+                bitPattern: UInt(unsafe value.withUnsafeBytes { unsafe PayloadChecksum.of($0) })
+            )
+            #expect(
+                try client.ask("KV.COMMIT", "\(places[0])", "\(checksum)").hasPrefix(
+                    "*1\r\n+refused invalidArgument"
+                )
+            )
+            #expect(try client.ask("KV.GET", space, "KEYS", "1", "a") == "*1\r\n$-1\r\n")
+            #expect(node.figure("memory_reserved_bytes") == 0)
         }
     }
 

@@ -18,11 +18,14 @@ struct ReplyEncoderTests {
             #expect(text(.three, write) == three)
         }
         expect("+OK\r\n", "+OK\r\n") { $0.simple("OK") }
-        expect("+a\r\n+bc\r\n+a\r\n", "+a\r\n+bc\r\n+a\r\n") { encoder in
-            encoder.simples(count: 3) { $0 == 1 ? "bc" : "a" }
-        }
-        expect("", "") { encoder in encoder.simples(count: 0) { _ in "a" } }
         expect("-ERR a b\r\n", "-ERR a b\r\n") { $0.error("ERR a\nb") }
+        expect(
+            ":9223372036854775807\r\n:-9223372036854775808\r\n",
+            ":9223372036854775807\r\n:-9223372036854775808\r\n"
+        ) {
+            $0.integer(.max)
+            $0.integer(.min)
+        }
         expect(":0\r\n:-12\r\n:1234567\r\n", ":0\r\n:-12\r\n:1234567\r\n") {
             $0.integer(0)
             $0.integer(-12)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import mmap
 import os
 import threading
 import weakref
+from typing import Any
+
+from . import memory
 
 _GET_SEALS = 1034
 _SEAL_SHRINK = 2
@@ -29,6 +33,18 @@ class Arena:
         if offset < 0 or byte_count <= 0 or offset > size or byte_count > size - offset:
             return None
         return self._view[offset : offset + byte_count]
+
+    def lend(self, offset: int, byte_count: int) -> tuple[memoryview, weakref.ref[Any]] | None:
+        """A part for reading, and what tells whether anything still refers to it: a slice and an array made of a view
+        live on when the view itself is released. None when it does not lie inside."""
+        part = self.part(offset, byte_count)
+        if part is None:
+            return None
+        with memory.Address(part) as start:
+            block = (ctypes.c_char * byte_count).from_address(start)
+        # Whoever refers to the block keeps the mapping.
+        block.arena = self  # type: ignore[attr-defined]
+        return memoryview(block).cast("B").toreadonly(), weakref.ref(block)
 
 
 class ArenaTable:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import threading
 import time
 import weakref
+from concurrent.futures import wait
 from typing import Any, Callable, Iterable, Mapping, Sequence, TypeVar, Union
 
 from . import memory, wire
@@ -16,8 +18,9 @@ from .counters import Counters
 from .deadline import Deadline
 from .endpoint import parse_endpoint
 from .errors import ConnectionLost, LarderError, TimedOut, violation
-from .limits import KEY_BYTES_MAX, LEASE_MS_MAX, PAYLOAD_BYTES_MAX, REQUEST_KEYS_MAX
-from .loading import load
+from .helpers import Helpers
+from .limits import KEY_BYTES_MAX, LEASE_MS_MAX, PAYLOAD_BYTES_MAX, REQUEST_KEYS_MAX, STREAM_BYTES_MIN
+from .loading import cut, load
 from .namespace import Namespace
 from .pool import Pool
 from .results import Blocks, Lease, Match, PutResult
@@ -94,6 +97,8 @@ class Client:
         self._policy = breaker
         self._breaker = CircuitBreaker(breaker)
         self._pool = Pool(address, username, password, connections, self._counters, attaches)
+        # A call uses one connection itself, and one is left to look-ups.
+        self._helpers = Helpers(max(0, connections - 2))
         self._refused_at = 0.0
         _clients.add(self)
 
@@ -182,13 +187,13 @@ class Client:
         if not views:
             return results
 
-        def ask(connection: Connection, limit: Deadline) -> None:
-            wanted = [index for index, result in enumerate(results) if not result]
+        def ask(indices: Sequence[int], connection: Connection, limit: Deadline) -> None:
+            wanted = [index for index in indices if not results[index]]
             if connection.arena is not None:
                 wanted = load_shared(self, connection, ns, wire_keys, views, wanted, results, limit)
             load(self, connection, ns, wire_keys, views, wanted, results, limit)
 
-        self._engine(None, True, deadline, ask)
+        self._transfer([len(view) for view in views], deadline, ask)
         self._count_loads(results, sum(len(view) for view, result in zip(views, results) if result))
         return results
 
@@ -206,11 +211,11 @@ class Client:
         if not wire_keys:
             return payloads
 
-        def ask(connection: Connection, limit: Deadline) -> None:
-            wanted = [index for index, result in enumerate(results) if not result]
+        def ask(indices: Sequence[int], connection: Connection, limit: Deadline) -> None:
+            wanted = [index for index in indices if not results[index]]
             load(self, connection, ns, wire_keys, payloads, wanted, results, limit)
 
-        self._engine(None, True, deadline, ask)
+        self._transfer([0] * len(wire_keys), deadline, ask)
         self._count_loads(results, sum(len(payload) for payload in payloads if payload is not None))
         return payloads
 
@@ -226,7 +231,7 @@ class Client:
         wire_keys = _keys(ns, keys)
         if len(wire_keys) > REQUEST_KEYS_MAX:
             raise ValueError(f"one borrow takes at most {REQUEST_KEYS_MAX} keys")
-        nothing = Blocks(self, None, None, [None] * len(wire_keys), [False] * len(wire_keys))
+        nothing = Blocks(self, None, None, [None] * len(wire_keys), [None] * len(wire_keys))
         if not wire_keys:
             return nothing
 
@@ -266,13 +271,13 @@ class Client:
         if not views:
             return []
 
-        def ask(connection: Connection, limit: Deadline) -> None:
-            wanted = [index for index, result in enumerate(results) if result is None]
+        def ask(indices: Sequence[int], connection: Connection, limit: Deadline) -> None:
+            wanted = [index for index in indices if results[index] is None]
             if connection.arena is not None:
                 wanted = store_shared(self, connection, ns, wire_keys, views, options, wanted, results, limit)
             store(self, connection, ns, wire_keys, views, options, wanted, results, limit)
 
-        failure = self._engine(None, True, deadline, ask, failed=lambda error: error.code)
+        failure = self._transfer([len(view) for view in views], deadline, ask)
         missing = PutResult("refused", failure or "no answer")
         outcomes = [missing if result is None else result for result in results]
         stored = [outcome.status == "stored" for outcome in outcomes]
@@ -379,6 +384,7 @@ class Client:
     def close(self) -> None:
         """Ends the connections, and with them all leases and loans; later calls are misses."""
         self._pool.close()
+        self._helpers.close()
 
     def __enter__(self) -> Client:
         return self
@@ -397,22 +403,57 @@ class Client:
         payloads: bool,
         deadline: float | None,
         ask: Callable[[Connection, Deadline], Result],
-        failed: Callable[[LarderError], Any] | None = None,
-    ) -> Any:
-        """Runs an engine's call: its result, or `nothing` (or what `failed` makes of the error) when it fails."""
+    ) -> Result:
+        """Runs an engine's call: its result, or `nothing` when it fails."""
         self._counters.add(calls=1)
         try:
             self._admit()
-            return self._run(payloads, Deadline(self.deadline if deadline is None else deadline), ask)
+            return self._run(payloads, self._limit(deadline), ask)
         except LarderError as error:
             self._note(error)
-            return failed(error) if failed else nothing
+            return nothing
+
+    def _transfer(
+        self, sizes: Sequence[int], deadline: float | None, ask: Callable[[Sequence[int], Connection, Deadline], None]
+    ) -> str:
+        """Runs an engine's call with payloads of these sizes; the code of a failure, "" for none.
+
+        A large one goes over several connections at once, those that others leave free: one stream is not as fast as
+        a network or a node can be.
+        """
+        self._counters.add(calls=1)
+        limit = self._limit(deadline)
+        batches = cut(range(len(sizes)), sizes)
+        helper_count = self._helpers.take(min(len(batches), sum(sizes) // STREAM_BYTES_MIN) - 1)
+        shares = [[index for batch in batches[lane :: helper_count + 1] for index in batch] for lane in range(helper_count + 1)]
+
+        def carry(share: list[int]) -> str:
+            try:
+                self._admit()
+                self._run(True, limit.copy(), functools.partial(ask, share))
+                return ""
+            except LarderError as error:
+                self._note(error)
+                return error.code
+
+        futures = [self._helpers.run(functools.partial(carry, share)) for share in shares[1:]]
+        try:
+            failures = [carry(shares[0])]
+        finally:
+            # Also after an interrupt: nobody may touch the caller's memory when this has returned.
+            wait(futures)
+        failures += [future.result() for future in futures]
+        return next(filter(None, failures), "")
+
+    def _limit(self, seconds: float | None) -> Deadline:
+        return Deadline(self.deadline if seconds is None else seconds)
 
     def _tool(self, ns: Namespace | None, request: bytes, deadline: float | None) -> Any:
         self._counters.add(calls=1)
-        limit = Deadline(self.deadline if deadline is None else deadline)
         try:
-            return self._run(False, limit, lambda connection, limit: self._ask(connection, ns, request, limit))
+            return self._run(
+                False, self._limit(deadline), lambda connection, limit: self._ask(connection, ns, request, limit)
+            )
         except LarderError as error:
             self._note(error)
             raise
@@ -548,6 +589,7 @@ class Client:
         self._counters.after_fork()
         self._breaker = CircuitBreaker(self._policy)
         self._pool.after_fork()
+        self._helpers = Helpers(self._helpers.count)
 
 
 def answered_with(reply: ErrorReply) -> LarderError:
@@ -564,18 +606,25 @@ os.register_at_fork(after_in_child=_forked)
 
 
 def _read_match(reply: Any, key_count: int) -> tuple[list[str], int | None]:
-    """Reads `[matched, lease or nothing, tiers]`."""
-    if isinstance(reply, list) and len(reply) == 3:
-        matched, lease, tiers = reply
-        if (
-            isinstance(matched, int)
-            and 0 <= matched <= key_count
-            and (lease is None or isinstance(lease, int))
-            and isinstance(tiers, list)
-            and len(tiers) == matched
-        ):
-            return [str(_text(tier)) for tier in tiers], lease
+    """Reads `[matched, lease or nothing, [tier, blocks, tier, blocks ...]]`: the tier of each block, and the lease."""
+    if isinstance(reply, list) and len(reply) == 3 and isinstance(reply[2], list):
+        matched, lease, runs = reply
+        tiers = _read_tiers(runs, key_count)
+        if type(matched) is int and len(tiers) == matched and (lease is None or type(lease) is int):
+            return tiers, lease
     raise violation("KV.MATCH was answered by something else than it promises")
+
+
+def _read_tiers(runs: list[Any], key_count: int) -> list[str]:
+    if all(isinstance(tier, str) for tier in runs):
+        # Nodes before runs tell a tier for each block.
+        return runs
+    tiers: list[str] = []
+    for tier, count in zip(runs[::2], runs[1::2]):
+        if type(count) is not int or not 0 < count <= key_count - len(tiers):
+            raise violation("KV.MATCH was answered by something else than it promises")
+        tiers += [str(_text(tier))] * count
+    return tiers
 
 
 def _text(value: Any) -> Any:

@@ -7,7 +7,7 @@ import os
 import select
 import socket
 import struct
-import threading
+from collections import deque
 from typing import Any
 
 from .deadline import Deadline
@@ -346,16 +346,14 @@ class Connection:
         self.owed_replies = 0
         #: Whether it served a call before the one that has it now.
         self.is_used = False
-        #: Leases and loans to give back when it is free; guarded by the lock, as any thread may end one.
-        self.lock = threading.Lock()
-        self.to_release: list[int] = []
+        #: Leases and loans to give back when it is free; any thread may end one, at any moment.
+        self.to_release: deque[int] = deque()
 
     def take_releases(self) -> list[int]:
         """Leases and loans to be given back now."""
-        if not self.to_release:
-            return []
-        with self.lock:
-            ids, self.to_release = self.to_release, []
+        ids = []
+        while self.to_release:
+            ids.append(self.to_release.popleft())
         return ids
 
     @property

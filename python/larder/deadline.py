@@ -20,6 +20,12 @@ class Deadline:
         #: Whether the node has sent anything since the call began.
         self.moved = False
 
+    def copy(self) -> Deadline:
+        """The same end, for another connection."""
+        copy = Deadline(self.seconds)
+        copy.end = self.end
+        return copy
+
     def remaining(self) -> float:
         """Seconds left, more than 0; raises `TimedOut` when there are none."""
         left = self.end - time.monotonic()

@@ -19,6 +19,8 @@ LEASE_MS_MAX = 600_000
 PAYLOAD_REQUEST_KEYS_MAX = 32
 #: Most payload bytes of one request that has more than one payload.
 PAYLOAD_REQUEST_BYTES_MAX = 16 << 20
+#: Payload bytes that make another connection worth while for a call.
+STREAM_BYTES_MIN = 8 << 20
 #: Requests for payloads that are sent before the first of their replies is read.
 REQUESTS_AHEAD = 4
 

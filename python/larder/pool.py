@@ -148,8 +148,7 @@ class Pool:
         Waits for nothing."""
         if connection.pid != os.getpid():
             return
-        with connection.lock:
-            connection.to_release += ids
+        connection.to_release.extend(ids)
         with self._changed:
             if connection not in self._idle:
                 return

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Iterator, Sequence
 
 if TYPE_CHECKING:
     from .client import Client
@@ -73,8 +74,8 @@ class Blocks(Sequence["memoryview | None"]):
 
     Views of the node's own memory are good until this is released, and for as long as `live`. Leaving the `with` block
     releases the views: a later use raises ``ValueError`` instead of reading another block's bytes. What still refers
-    to a view then, a numpy array for instance, makes leaving raise ``BufferError``: the loan stays until that is gone
-    and `release` is called again, so that nothing reads what is no longer lent.
+    to a block then, a slice or a numpy array for instance, makes leaving raise ``BufferError``, and the loan stays for
+    as long as that does: nothing reads what is no longer lent.
     """
 
     def __init__(
@@ -83,14 +84,15 @@ class Blocks(Sequence["memoryview | None"]):
         connection: Connection | None,
         loan: int | None,
         views: list[memoryview | None],
-        in_place: list[bool],
+        lent: list[weakref.ref[Any] | None],
     ) -> None:
         self._client = client
         self._connection = connection
         self._loan = loan
         self._views = views
+        self._lent = lent
         #: For each key whether its view is of the node's memory; the others are copies.
-        self.in_place = in_place
+        self.in_place = [block is not None for block in lent]
 
     def __getitem__(self, index):  # type: ignore[no-untyped-def, override]
         return self._views[index]
@@ -118,17 +120,38 @@ class Blocks(Sequence["memoryview | None"]):
         return self._connection is not None and self._connection.is_live
 
     def release(self) -> None:
-        """Ends the loan; every view is invalid. Does not wait for the node."""
-        for view in self._views:
-            if view is not None:
-                view.release()
+        """Ends the loan; every view is invalid. Does not wait for the node. Raises ``BufferError``, and keeps the loan,
+        while something refers to a block; call it again when that is gone."""
+        self._release_views()
         loan, self._loan = self._loan, None
         if loan is not None and self._connection is not None:
             self._client._give_back(self._connection, [loan])
         self._connection = None
 
+    def _release_views(self) -> None:
+        for view in self._views:
+            if view is not None:
+                view.release()
+        if any(block is not None and block() is not None for block in self._lent):
+            raise BufferError("something still refers to a borrowed block: copy what outlives the loan")
+
     def __enter__(self) -> Blocks:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.release()
+    def __exit__(self, kind: object, *_: object) -> None:
+        try:
+            self.release()
+        except BufferError:
+            # The traceback of an error on its way may be what refers to the block.
+            if kind is None:
+                raise
+
+    def __del__(self) -> None:
+        # May run anywhere, in the middle of the pool's own code too: takes no lock, sends nothing.
+        if self._loan is None or self._connection is None:
+            return
+        try:
+            self._release_views()
+        except BufferError:
+            return
+        self._connection.to_release.append(self._loan)

@@ -6,17 +6,19 @@ came with the loan: the caller gets what the node was given, or a miss, whatever
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple, Sequence
 
 from . import memory, wire
+from .arena import Arena
 from .connection import Connection
 from .deadline import Deadline
 from .errors import violation
 from .loading import cut, load
 from .namespace import Namespace
 from .results import Blocks, PutResult
-from .storing import StoreOptions, outcome, read_outcomes
+from .storing import StoreOptions, read_outcomes
 from .wire import ErrorReply
 
 if TYPE_CHECKING:
@@ -89,8 +91,7 @@ def load_shared(
                     client._counters.add(damaged=1)
                     rest.append(index)
         if loan is not None:
-            with connection.lock:
-                connection.to_release.append(loan)
+            connection.to_release.append(loan)
     client._counters.add(shared_loads=copied)
     return rest
 
@@ -111,7 +112,7 @@ def borrow(
 ) -> Blocks:
     """Views of the blocks in their place; copies of those that are not lent."""
     views: list[memoryview | None] = [None] * len(keys)
-    in_place = [False] * len(keys)
+    lent: list[weakref.ref[Any] | None] = [None] * len(keys)
     rest = list(range(len(keys)))
     loan = None
     if connection.arena is not None:
@@ -122,12 +123,12 @@ def borrow(
         if answers is not None:
             rest = []
             for index, answer in enumerate(answers):
-                view = _lent(connection, answer, verify) if isinstance(answer, Place) else None
-                views[index], in_place[index] = view, view is not None
-                if answer is not None and view is None:
+                if isinstance(answer, Place):
+                    views[index], lent[index] = _lend(connection, answer, verify)
+                if answer is not None and lent[index] is None:
                     rest.append(index)
                     client._counters.add(damaged=answer != "held")
-            client._counters.add(shared_loads=sum(in_place))
+            client._counters.add(shared_loads=sum(block is not None for block in lent))
     try:
         payloads: list[Any] = [None] * len(keys)
         load(client, connection, ns, keys, payloads, rest, [False] * len(keys), deadline)
@@ -136,21 +137,23 @@ def borrow(
                 views[index] = memoryview(payloads[index])
     except BaseException:
         if loan is not None:
-            client._give_back(connection, [loan])
+            connection.to_release.append(loan)
         raise
-    return Blocks(client, connection, loan, views, in_place)
+    return Blocks(client, connection, loan, views, lent)
 
 
-def _lent(connection: Connection, place: Place, verify: bool) -> memoryview | None:
-    view = connection.arena.part(place.offset, place.byte_count)
-    if view is None:
+def _lend(
+    connection: Connection, place: Place, verify: bool
+) -> tuple[memoryview | None, weakref.ref[Any] | None]:
+    lent = connection.arena.lend(place.offset, place.byte_count)
+    if lent is None:
         raise violation("a block does not lie in the node's memory")
     if verify:
         assert memory.xxh3 is not None
-        with memory.Address(view) as start:
+        with memory.Address(lent[0]) as start:
             if memory.xxh3(start, place.byte_count) != place.checksum:
-                return None
-    return view
+                return None, None
+    return lent
 
 
 def _read_loan(reply: Any, count: int) -> tuple[int | None, list[Place | str | None] | None]:
@@ -182,8 +185,8 @@ def store_shared(
 ) -> list[int]:
     """Writes the blocks at the indices `wanted` in the node's memory, where it lets clients write.
 
-    Sets `results`; returns the indices that are left to KV.PUT: small ones, and those that the node has no place for now,
-    because KV.PUT waits for one.
+    Sets `results`; returns the indices that are left to KV.PUT: small ones, and those that the node gave no place for,
+    because KV.PUT waits for one, and says why there is none.
     """
     if not connection.asked_for_writing:
         connection.asked_for_writing = True
@@ -216,26 +219,32 @@ def store_shared(
             continue
         if not isinstance(reply, list) or len(reply) != len(batch):
             raise violation("KV.RESERVE was answered by something else than it promises")
-        places: list[bytes] = []
+        commit: list[bytes] = []
         filled: list[int] = []
         for index, answer in zip(batch, reply):
             if isinstance(answer, list) and len(answer) == 2 and all(type(figure) is int for figure in answer):
-                target = arena.part(answer[1], sizes[index])
-                if target is None:
-                    raise violation("a place does not lie in the node's memory")
-                with memory.Address(target) as end, memory.Address(payloads[index]) as begin:
-                    memory.copy(end, begin, sizes[index])
-                places.append(b"%d" % answer[0])
+                checksum = _copy_in(arena, answer[1], payloads[index])
+                commit += [b"%d" % answer[0], b"%d" % checksum]
                 filled.append(index)
-                continue
-            result = outcome(answer)
-            if result.reason.startswith(("overloaded", "memoryExhausted")):
-                rest.append(index)
+            elif answer in ("exists", b"exists"):
+                results[index] = PutResult("exists")
             else:
-                results[index] = result
+                rest.append(index)
         if filled:
-            connection.stream.send([wire.request(b"KV.COMMIT", *places)], deadline)
+            connection.stream.send([wire.request(b"KV.COMMIT", *commit)], deadline)
             asked.append((False, filled, False))
             written += len(filled)
     client._counters.add(shared_stores=written)
     return rest
+
+
+def _copy_in(arena: Arena, offset: int, payload: memoryview) -> int:
+    """Copies a payload to its place; the checksum of the caller's bytes, not of the place's, as a signed number."""
+    target = arena.part(offset, len(payload))
+    if target is None:
+        raise violation("a place does not lie in the node's memory")
+    assert memory.xxh3 is not None
+    with memory.Address(target) as end, memory.Address(payload) as start:
+        memory.copy(end, start, len(payload))
+        checksum = memory.xxh3(start, len(payload))
+    return checksum - (1 << 64) if checksum >> 63 else checksum

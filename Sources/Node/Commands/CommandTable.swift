@@ -97,7 +97,7 @@ enum CommandTable {
         case .kvAttach: make(-1, .read, (0, 0, 0), "Passes the arena's descriptor over a Unix socket.")
         case .kvBorrow: make(-5, .read, (0, 0, 0), "Lends blocks to be read in place.")
         case .kvReserve: make(-6, .write, (0, 0, 0), "Takes places for blocks to be written in place.")
-        case .kvCommit: make(-2, .write, (0, 0, 0), "Makes blocks visible that were written in place.")
+        case .kvCommit: make(-3, .write, (0, 0, 0), "Makes blocks visible that were written in place.")
         case .kvAbort: make(-2, .write, (0, 0, 0), "Gives places back.")
         case .kvPin: make(-5, .write, (0, 0, 0), "Keeps blocks from eviction.")
         case .kvUnpin: make(-5, .write, (0, 0, 0), "Ends pins.")

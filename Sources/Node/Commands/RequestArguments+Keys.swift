@@ -17,6 +17,16 @@ extension RequestArguments {
     /// Bytes of a key to make room for: a hash and a few letters.
     private static let usualKeyByteCount = 48
 
+    /// The arguments of a range as one batch of keys that shares their memory; those that can be no key are left out.
+    func keys(at indices: Range<Int>) -> KeyBatch {
+        let range = indices.clamped(to: 0..<count)
+        guard !hasPayloads, places[range].allSatisfy({ (1...Limits.keyByteCountMax).contains($0.byteCount) })
+        else {
+            return keys(at: Array(range))
+        }
+        return KeyBatch(sharing: storage, places: places[range])
+    }
+
     /// The arguments of `indices` as one batch of keys; those that can be no key are left out.
     func keys(at indices: some Sequence<Int>) -> KeyBatch {
         let keyCount = indices.underestimatedCount

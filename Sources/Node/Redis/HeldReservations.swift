@@ -11,7 +11,9 @@ struct HeldReservations {
     }
 
     private var held: [UInt64: Held] = [:]
-    private var nextID: UInt64 = 1
+    /// Begins anywhere: a client that has lost its connection must not commit what it left half-written by a number that
+    /// is another place's on the next one.
+    private var nextID = UInt64.random(in: 1 << 32..<1 << 62)
 
     var count: Int { held.count }
 

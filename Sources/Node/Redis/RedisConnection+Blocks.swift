@@ -28,25 +28,27 @@ extension RedisConnection {
         }
     }
 
-    /// KV.MATCH: [matched, lease id or nil, [tier of each matched key]]
+    /// KV.MATCH: [matched, lease id or nil, [tier, blocks, tier, blocks, ...]]
     func match(_ request: BlockRequest, _ space: KeySpace) {
-        let match = store.match(
-            space,
+        let (match, lesson) = store.match(
+            learningLater: space,
             keys: keys(of: request),
             lease: request.leaseMilliseconds > 0 ? .milliseconds(request.leaseMilliseconds) : nil,
             prefetches: request.prefetches,
             owner: owner
         )
+        self.lesson = lesson
         reply.array(3)
         reply.integer(match.tiers.count)
         if let id = match.leaseID { reply.integer(Int(clamping: id)) } else { reply.null() }
-        reply.array(match.tiers.count)
-        let tiers = match.tiers
-        reply.simples(count: tiers.count) { index in
-            switch tiers[index] {
-            case .memory: "memory"
-            case .disk: "disk"
+        let runs = match.runs
+        reply.array(runs.count * 2)
+        for run in runs {
+            switch run.tier {
+            case .memory: reply.simple("memory")
+            case .disk: reply.simple("disk")
             }
+            reply.integer(run.blockCount)
         }
     }
 
@@ -162,7 +164,7 @@ extension RedisConnection {
         KV verbs of larder. ns is the 64 hexadecimal digits that KV.DESCRIBE returns.
         KV.DESCRIBE json                      registers what must be equal for blocks to be interchangeable -> ns
         KV.MATCH ns [LEASE ms] [PREFETCH] KEYS n key ...
-                                              -> [leading keys held, lease id or nil, [tier of each]]
+                                              -> [leading keys held, lease id or nil, [tier, keys in it, ...]]
         KV.GET ns [LEASE id] KEYS n key ...   -> [payload or nil, ...]
         KV.PUT ns [TTL ms] [TOKENS n] [PIN] [DURABLE] BLOCKS n key payload ...
                                               -> [stored | exists | refused reason, ...]
@@ -171,7 +173,7 @@ extension RedisConnection {
         KV.BORROW ns KEYS n key ...           -> [loan or nil, [[offset, bytes, XXH3] | held | nil, ...]]; KV.RELEASE loan
         KV.RESERVE ns [TTL ms] [TOKENS n] [PIN] [DURABLE] BLOCKS n key bytes ...
                                               -> [[place, offset] | exists | refused reason, ...]
-        KV.COMMIT place ...                   -> [stored | exists | refused reason, ...]
+        KV.COMMIT place XXH3 ...              -> [stored | exists | refused reason, ...]
         KV.ABORT place ...                    -> places given back
         KV.PIN ns [TTL ms] KEYS n key ...     keeps blocks from eviction -> [1 or 0, ...]
         KV.UNPIN ns KEYS n key ...            -> [1 or 0, ...]

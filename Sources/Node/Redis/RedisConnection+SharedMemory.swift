@@ -133,16 +133,34 @@ extension RedisConnection {
         }
     }
 
-    /// KV.COMMIT place ...: what became of each block
+    /// KV.COMMIT place XXH3 ...: what became of each block
+    ///
+    /// The client says what the bytes must hash to: another that may write, and does not know yet that a place is no
+    /// longer its own, could have written here meanwhile.
     func commitReserved() {
+        guard arguments.count.isMultiple(of: 2) == false else {
+            return fail("ERR syntax error: the form is KV.COMMIT place XXH3 [place XXH3 ...]")
+        }
         var outcomes: [PutOutcome?] = []
         var tickets: [(block: Int, ticket: DurabilityTicket)] = []
-        for index in 1..<arguments.count {
+        for index in stride(from: 1, to: arguments.count, by: 2) {
             guard let held = takeReserved(at: index) else {
                 outcomes.append(.refused(CacheError(.invalidArgument, "no place of that number is reserved")))
                 continue
             }
-            let result = store.commit(held.reservation, in: held.space, held.options)
+            let checksum = unsafe PayloadChecksum.of(UnsafeRawBufferPointer(held.reservation.payload))
+            guard arguments.integer(at: index + 1) == Int(bitPattern: UInt(checksum)) else {
+                outcomes.append(
+                    .refused(CacheError(.invalidArgument, "the place has other bytes than announced"))
+                )
+                continue
+            }
+            let result = store.commit(
+                held.reservation,
+                in: held.space,
+                held.options,
+                payloadChecksum: checksum
+            )
             if let ticket = result.durability { tickets.append((outcomes.count, ticket)) }
             outcomes.append(result.outcome)
         }

@@ -39,6 +39,8 @@ final class RedisConnection: ConnectionDriver {
     /// Places that the client writes in place.
     var reservations = HeldReservations()
     var hasUnflushed = false
+    /// What the last KV.MATCH has shown, learnt when its answer is sent or the next request begins.
+    var lesson: MatchLesson?
 
     private var input = ByteBuffer()
     private var isDriving = false
@@ -208,6 +210,7 @@ final class RedisConnection: ConnectionDriver {
     private func beginRequest() {
         requestCount &+= 1
         counters.commands.add()
+        learn()
         if isMuted { handOver() }
         run()
         if phase != .waiting { finishRequest() }
@@ -308,8 +311,16 @@ final class RedisConnection: ConnectionDriver {
 
     func deliver() {
         handOver()
-        guard hasUnflushed else { return }
-        hasUnflushed = false
-        transport?.flush()
+        if hasUnflushed {
+            hasUnflushed = false
+            transport?.flush()
+        }
+        learn()
+    }
+
+    private func learn() {
+        guard let lesson else { return }
+        self.lesson = nil
+        store.learn(lesson)
     }
 }

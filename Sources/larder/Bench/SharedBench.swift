@@ -1,6 +1,7 @@
 internal import Blocks
 internal import Histogram
 internal import LarderClient
+internal import Synchronization
 
 /// The ways to read blocks of a node on this host, measured in turn.
 final class SharedBench: Sendable {
@@ -11,6 +12,8 @@ final class SharedBench: Sendable {
         case copied
         case inPlace = "in-place"
         case borrowed
+        case stored
+        case placed
         case redis
     }
 
@@ -31,6 +34,7 @@ final class SharedBench: Sendable {
     private let keyCount: Int
     private let batch: Int
     private let memory: SharedBenchMemory
+    private let storedCount = Mutex(0)
 
     /// Connects and stores the blocks.
     init(
@@ -97,7 +101,11 @@ final class SharedBench: Sendable {
 
     /// Measures every way once a round.
     func run(rounds: Int, nanoseconds: UInt64) async throws -> [Result] {
-        var results = Way.allCases.filter { $0 != .redis || redis != nil }.map { Result(way: $0) }
+        let canPlace = try await canPlace()
+        var results = Way.allCases.filter { $0 != .redis || redis != nil }.filter {
+            $0 != .placed || canPlace
+        }
+        .map { Result(way: $0) }
         for round in 0..<rounds {
             for index in results.indices {
                 // The first of each way is not counted: connections are made, pages are touched.
@@ -155,6 +163,32 @@ final class SharedBench: Sendable {
         case .copied: try await load(sharing, keys)
         case .inPlace: try await read(keys, provesChecksum: true)
         case .borrowed: try await read(keys, provesChecksum: false)
+        case .stored: try await store(plain, first: first)
+        case .placed: try await store(sharing, first: first)
+        }
+    }
+
+    /// Whether the node lets its memory be written; asked by storing until the connections have been given it.
+    private func canPlace() async throws -> Bool {
+        guard payloads.byteCount * batch >= 128 << 10 else { return false }
+        for _ in 0..<8 { try await store(sharing, first: 0) }
+        return sharing.statistics.sharedStoreCount > 0
+    }
+
+    /// Stores blocks under names that are new each time.
+    private func store(_ client: LarderClient, first: Int) async throws {
+        let number = storedCount.withLock { count in
+            count += batch
+            return count
+        }
+        let names = KeyBatch(try (0..<batch).map { try BlockKey(Array("bench:w:\(number + $0)".utf8)) })
+        let outcomes = await unsafe client.store(
+            namespace,
+            keys: names,
+            payloads: (0..<batch).map { unsafe payloads.payload((first + $0) % keyCount) }
+        )
+        guard outcomes.allSatisfy({ $0 == .stored }) else {
+            throw CommandFailure(.unavailable, "the node did not take a block: \(outcomes)")
         }
     }
 

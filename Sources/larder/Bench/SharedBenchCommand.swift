@@ -5,7 +5,8 @@ internal import LarderClient
 struct SharedBenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "shared",
-        abstract: "Tell how fast a client on the node's host reads blocks: by its socket, and in its memory.",
+        abstract:
+            "Tell how fast a client on the node's host reads and stores blocks: by its socket, and in its memory.",
         discussion: """
             The client is LarderClient on the node's Unix socket, as an engine would use it. Every way is measured in \
             turn, round after round, and compared with memcpy of the same blocks in ordinary memory.
@@ -20,6 +21,8 @@ struct SharedBenchCommand: AsyncParsableCommand {
               copied    loaded out of the node's memory: borrowed, copied, checksum proved, given back
               in-place  borrowed, every byte read for its checksum where it lies, given back
               borrowed  borrowed and given back without being read
+              stored    new blocks stored through the socket
+              placed    new blocks written in the node's memory, where the node has --shared-writes
               redis     GET on the Redis at --versus, one connection
             """
     )
