@@ -4,7 +4,7 @@
 set -euo pipefail
 
 # redis-server is only the other side of the comparison in scripts/long/speed.sh; it is never started by this.
-packages=(librocksdb-dev liblz4-dev libxxhash-dev pkg-config redis-tools)
+packages=(librocksdb-dev liblz4-dev libxxhash-dev pkg-config python3 redis-tools)
 if [[ ${1:-} == --with-redis-server ]]; then packages+=(redis-server); fi
 
 missing=()

@@ -14,7 +14,9 @@ if ! swift test --skip-build --no-parallel "$@" 2>&1 | tee "$log"; then
     grep -a -E '✘|error:|Fatal|Crash' "$log" >&2 || tail -n 40 "$log" >&2
     exit 1
 fi
+# The Python client, against the node that was just built.
+LARDER_BIN="$(swift build --show-bin-path)/larder" python3 -m unittest discover -s python/tests
 swift format lint --strict --recursive --configuration .swift-format Package.swift Sources Tests
 for script in scripts/*.sh scripts/long/*.sh .ci/run; do bash -n "$script"; done
-python3 -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' scripts/long/*.py
+python3 -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' scripts/long/*.py python/*/*.py
 echo "tests passed, format clean"

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """GET and PUT through this client, redis-py, and LMCache's native RESP client, against one node, in one run.
 
-Each round does every client's turn once, in an order that changes, so that a slow moment of the machine meets all; what
-is printed is the median over the rounds, and the ratio of medians. Every byte that is read is compared once, before the
-rounds. A client that is not installed is left out, and the table says so.
+Each round does every client's turn once, in an order that changes, so that a slow moment of the machine meets all. What
+is printed is the median over the rounds, and for comparisons the median of the rounds' ratios. Every byte that is read is
+compared once, before the rounds. A client that is not installed is left out, and the command says so.
 
     LARDER_BIN=.build/release/larder python3 python/benchmarks/throughput.py
 
@@ -25,8 +25,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-import larder  # noqa: E402
 from node import Node  # noqa: E402
+
+import larder  # noqa: E402
 
 MIB = 1 << 20
 
@@ -42,12 +43,16 @@ class LarderWay:
 
     def put(self, keys, payloads, batch):
         for start in range(0, len(keys), batch):
-            results = self.client.put_from(self.ns, keys[start : start + batch], payloads[start : start + batch])
+            results = self.client.put_from(
+                self.ns, keys[start : start + batch], payloads[start : start + batch]
+            )
             assert all(result.status == "stored" for result in results), results
 
     def get(self, keys, buffers, batch):
         for start in range(0, len(keys), batch):
-            assert all(self.client.get_into(self.ns, keys[start : start + batch], buffers[start : start + batch]))
+            assert all(
+                self.client.get_into(self.ns, keys[start : start + batch], buffers[start : start + batch])
+            )
         return buffers
 
     def delete(self, keys):
@@ -194,7 +199,7 @@ def measure(clients, size, count, batch, rounds):
                 rates[client.name, "get"].append(size * count / (end - middle) / 1e9)
             values = None
             client.delete(keys)
-    return {name: statistics.median(values) for name, values in rates.items()}
+    return rates
 
 
 def main():
@@ -208,24 +213,27 @@ def main():
     with node:
         clients = ways(node, node.port)
         names = [client.name for client in clients]
-        print(f"GB/s, median of {settings.rounds} rounds; 'all' is batches of {settings.batch}, 'one' is one at a time")
+        print(
+            f"GB/s, median of {settings.rounds} rounds; 'all' is batches of {settings.batch}, 'one' is one at a time"
+        )
         print(f"{'':>14}" + "".join(f"{name:>15}" for name in names))
         table = {}
         for size in map(int, settings.sizes.split(",")):
             for batch in (settings.batch, 1):
-                medians = measure(clients, size * MIB, max(1, settings.bytes // size), batch, settings.rounds)
+                rates = measure(clients, size * MIB, max(1, settings.bytes // size), batch, settings.rounds)
                 for what in ("get", "put"):
-                    row = {name: medians[name, what] for name in names}
                     form = "one" if batch == 1 else "all"
-                    table[what, size, form] = row
-                    print(f"{what} {size:>2} MiB {form:>4}" + "".join(f"{row[name]:>15.2f}" for name in names), flush=True)
-        print("\nratios")
-        for other in ("redis-py", "native"):
-            if other not in names:
-                continue
+                    row = table[what, size, form] = {name: rates[name, what] for name in names}
+                    medians = "".join(f"{statistics.median(row[name]):>15.2f}" for name in names)
+                    print(f"{what} {size:>2} MiB {form:>4}{medians}", flush=True)
+        for other in names[3:]:
+            print(f"\ntimes {other}")
             for (what, size, form), row in table.items():
-                parts = [f"{name} {row[name] / row[other]:.2f}" for name in names if name.startswith("larder")]
-                print(f"{what} {size:>2} MiB {form:>4} to {other}: " + ", ".join(parts))
+                ratios = (
+                    statistics.median(mine / theirs for mine, theirs in zip(row[name], row[other]))
+                    for name in names[:3]
+                )
+                print(f"{what} {size:>2} MiB {form:>4}" + "".join(f"{ratio:>15.2f}" for ratio in ratios))
         for client in clients:
             client.close()
 

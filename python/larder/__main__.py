@@ -7,7 +7,8 @@ import json
 import os
 import sys
 import time
-from typing import Any, NoReturn, Sequence
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from ._version import __version__
 from .client import Client
@@ -64,7 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     get.add_argument("file", nargs="?", default="-", help="where to (default: standard output)")
     get.set_defaults(run=_get)
 
-    match = commands.add_parser("match", parents=[node], help="how many of the first keys the node holds, and where")
+    match = commands.add_parser(
+        "match", parents=[node], help="how many of the first keys the node holds, and where"
+    )
     _namespace_option(match)
     match.add_argument("keys", nargs="+", metavar="key")
     match.set_defaults(run=_match)
@@ -74,17 +77,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stats.add_argument("--json", action="store_true", help="as one JSON object")
     stats.set_defaults(run=_stats)
 
-    bench = commands.add_parser("bench", parents=[node], help="store and read blocks, and say how fast that was")
+    bench = commands.add_parser(
+        "bench", parents=[node], help="store and read blocks, and say how fast that was"
+    )
     bench.add_argument("--size", type=float, default=2.0, metavar="MIB", help="of a block (default: 2)")
     bench.add_argument("--count", type=int, default=64, help="blocks of a round (default: 64)")
     bench.add_argument("--batch", type=int, default=32, help="blocks of a call (default: 32)")
     bench.add_argument("--rounds", type=int, default=5, help="the median of so many is shown (default: 5)")
-    bench.add_argument("--no-shared-memory", action="store_true", help="by the socket, also where memory is shared")
+    bench.add_argument(
+        "--no-shared-memory", action="store_true", help="by the socket, also where memory is shared"
+    )
     bench.set_defaults(run=_bench)
 
     options = parser.parse_args(arguments)
     try:
-        return options.run(options)
+        return int(options.run(options))
     except LarderError as error:
         hint = ": start one with 'larder serve', or see --node" if error.code == "unreachable" else ""
         print(f"larder: {error}{hint}", file=sys.stderr)
@@ -111,7 +118,10 @@ def _node_options() -> argparse.ArgumentParser:
         help="HOST:PORT or unix:PATH (default: %(default)s; LARDER_NODE)",
     )
     group.add_argument(
-        "--user", default=os.environ.get("LARDER_USER"), metavar="NAME", help="for a node with users (LARDER_USER)"
+        "--user",
+        default=os.environ.get("LARDER_USER") or None,
+        metavar="NAME",
+        help="for a node with users (LARDER_USER)",
     )
     group.add_argument(
         "--password-file",
@@ -248,7 +258,9 @@ def _bench(options: argparse.Namespace) -> int:
                 loaded += client.get_into(ns, keys[start : start + batch], buffers[start : start + batch])
             end = time.perf_counter()
             if not all(loaded):
-                print(f"{loaded.count(False)} of {count} blocks did not come back: is the node's memory too small?")
+                print(
+                    f"{loaded.count(False)} of {count} blocks did not come back: is the node's memory too small?"
+                )
                 return 1
             if any(buffer != payload for buffer, payload in zip(buffers, payloads)):
                 print("wrong bytes came back")

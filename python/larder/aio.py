@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Mapping, Sequence, TypeVar
+from typing import Any, TypeVar
 
 from .client import Client, Key
 from .namespace import Namespace
@@ -26,7 +27,9 @@ class AsyncClient:
     a buffer that was lent to it is never touched after the caller has it back.
     """
 
-    def __init__(self, endpoint: str, username: str | None = None, password: str | None = None, **options: Any) -> None:
+    def __init__(
+        self, endpoint: str, username: str | None = None, password: str | None = None, **options: Any
+    ) -> None:
         """As `Client`, which see."""
         self.client = Client(endpoint, username, password, **options)
         self._threads = ThreadPoolExecutor(options.get("connections", 4), thread_name_prefix="larder")
@@ -108,11 +111,23 @@ class AsyncClient:
         deadline: float | None = None,
     ) -> PutResult:
         """As `Client.put`."""
-        return await self._call(self.client.put, ns, key, payload, tokens, ttl_ms, pin, durable, deadline=deadline)
+        return await self._call(
+            self.client.put, ns, key, payload, tokens, ttl_ms, pin, durable, deadline=deadline
+        )
 
     async def delete(self, ns: Namespace, keys: Sequence[Key], *, deadline: float | None = None) -> int:
         """As `Client.delete`."""
         return await self._call(self.client.delete, ns, keys, deadline=deadline)
+
+    async def pin(
+        self, ns: Namespace, keys: Sequence[Key], ttl_ms: int | None = None, *, deadline: float | None = None
+    ) -> int:
+        """As `Client.pin`."""
+        return await self._call(self.client.pin, ns, keys, ttl_ms, deadline=deadline)
+
+    async def unpin(self, ns: Namespace, keys: Sequence[Key], *, deadline: float | None = None) -> int:
+        """As `Client.unpin`."""
+        return await self._call(self.client.unpin, ns, keys, deadline=deadline)
 
     async def prefetch(self, ns: Namespace, keys: Sequence[Key], *, deadline: float | None = None) -> int:
         """As `Client.prefetch`."""
@@ -125,6 +140,25 @@ class AsyncClient:
     async def stats(self, ns: Namespace | None = None, *, deadline: float | None = None) -> dict[str, Any]:
         """As `Client.stats`: raises `LarderError`."""
         return await self._call(self.client.stats, ns, deadline=deadline)
+
+    async def explain(
+        self, ns: Namespace, keys: Sequence[Key], *, deadline: float | None = None
+    ) -> list[str]:
+        """As `Client.explain`: raises `LarderError`."""
+        return await self._call(self.client.explain, ns, keys, deadline=deadline)
+
+    async def clear(self, ns: Namespace, *, deadline: float | None = None) -> int:
+        """As `Client.clear`: raises `LarderError`."""
+        return await self._call(self.client.clear, ns, deadline=deadline)
+
+    async def hello(self, ns: Namespace | None = None, *, deadline: float | None = None) -> None:
+        """As `Client.hello`: raises `LarderError`."""
+        return await self._call(self.client.hello, ns, deadline=deadline)
+
+    @property
+    def is_healthy(self) -> bool:
+        """As `Client.is_healthy`."""
+        return self.client.is_healthy
 
     @property
     def counters(self) -> dict[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 PASS, REFUSE, REFUSE_AND_PROBE = range(3)
@@ -29,7 +30,7 @@ class CircuitBreaker:
     opens: every call is refused at once. When its backoff is over, the next refused call is told to start a probe
     beside it; the probe's result closes the breaker or opens it for longer. No caller ever waits for a probe."""
 
-    def __init__(self, policy: BreakerPolicy | None, clock=time.monotonic) -> None:
+    def __init__(self, policy: BreakerPolicy | None, clock: Callable[[], float] = time.monotonic) -> None:
         """`policy` None: it never opens."""
         self._policy = policy
         self._clock = clock
@@ -88,5 +89,7 @@ class CircuitBreaker:
         assert self._policy is not None
         self._openings = openings
         self._probing = False
-        backoff = min(self._policy.backoff * 2 ** min(openings, 32), max(self._policy.backoff, self._policy.backoff_max))
+        backoff = min(
+            self._policy.backoff * 2 ** min(openings, 32), max(self._policy.backoff, self._policy.backoff_max)
+        )
         self._open_until = self._clock() + backoff * (1 - random.random() / 2)

@@ -8,8 +8,9 @@ import os
 import threading
 import time
 import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import wait
-from typing import Any, Callable, Iterable, Mapping, Sequence, TypeVar, Union
+from typing import Any, TypeVar, Union
 
 from . import memory, wire
 from .breaker import PASS, REFUSE_AND_PROBE, BreakerPolicy, CircuitBreaker
@@ -143,15 +144,19 @@ class Client:
         def ask(connection: Connection, limit: Deadline) -> Match:
             tiers: list[str] = []
             leases: list[int] = []
-            for start in range(0, len(wire_keys), REQUEST_KEYS_MAX):
-                part = wire_keys[start : start + REQUEST_KEYS_MAX]
-                request = wire.keys_request(b"KV.MATCH", ns.wire_id, options, part)
-                found, lease = _read_match(self._ask(connection, ns, request, limit), len(part))
-                tiers += found
-                if lease is not None:
-                    leases.append(lease)
-                if len(found) < len(part):
-                    break
+            try:
+                for start in range(0, len(wire_keys), REQUEST_KEYS_MAX):
+                    part = wire_keys[start : start + REQUEST_KEYS_MAX]
+                    request = wire.keys_request(b"KV.MATCH", ns.wire_id, options, part)
+                    found, lease = _read_match(self._ask(connection, ns, request, limit), len(part))
+                    tiers += found
+                    if lease is not None:
+                        leases.append(lease)
+                    if len(found) < len(part):
+                        break
+            except LarderError:
+                connection.to_release.extend(leases)
+                raise
             return Match(len(tiers), Lease(self, connection, leases) if leases else None, tuple(tiers))
 
         return self._engine(nothing, False, deadline, ask)
@@ -190,7 +195,9 @@ class Client:
         def ask(indices: Sequence[int], connection: Connection, limit: Deadline) -> None:
             wanted = [index for index in indices if not results[index]]
             if connection.arena is not None:
-                wanted = load_shared(self, connection, ns, wire_keys, views, wanted, results, limit)
+                wanted = load_shared(
+                    self, connection, connection.arena, ns, wire_keys, views, wanted, results, limit
+                )
             load(self, connection, ns, wire_keys, views, wanted, results, limit)
 
         self._transfer([len(view) for view in views], deadline, ask)
@@ -219,7 +226,9 @@ class Client:
         self._count_loads(results, sum(len(payload) for payload in payloads if payload is not None))
         return payloads
 
-    def borrow(self, ns: Namespace, keys: Sequence[Key], *, verify: bool = True, deadline: float | None = None) -> Blocks:
+    def borrow(
+        self, ns: Namespace, keys: Sequence[Key], *, verify: bool = True, deadline: float | None = None
+    ) -> Blocks:
         """Blocks to be read where they lie in the node's memory, without a copy; see `Blocks`.
 
         The node lends at most half of its memory: keep loans short. What is not lent, or where no memory is shared, is
@@ -239,7 +248,9 @@ class Client:
             return borrow(self, connection, ns, wire_keys, verify, limit)
 
         blocks = self._engine(nothing, True, deadline, ask)
-        self._count_loads([view is not None for view in blocks], sum(len(view) for view in blocks if view is not None))
+        self._count_loads(
+            [view is not None for view in blocks], sum(len(view) for view in blocks if view is not None)
+        )
         return blocks
 
     def put_from(
@@ -330,7 +341,7 @@ class Client:
         """Whether the node answers; False also while the breaker is open."""
 
         def ask(connection: Connection, limit: Deadline) -> bool:
-            return self._ask(connection, None, wire.request(b"PING"), limit) == "PONG"
+            return bool(self._ask(connection, None, wire.request(b"PING"), limit) == "PONG")
 
         return self._engine(False, False, deadline, ask)
 
@@ -341,10 +352,13 @@ class Client:
         words = (b"KV.STATS", ns.wire_id) if ns else (b"KV.STATS",)
         reply = self._tool(ns, wire.request(*words), deadline)
         if isinstance(reply, list) and len(reply) % 2 == 0:
-            reply = dict(zip(map(_text, reply[::2]), reply[1::2]))
-        if not isinstance(reply, dict):
+            # RESP2 has no maps.
+            pairs = list(zip(reply[::2], reply[1::2]))
+        else:
+            pairs = list(reply.items()) if isinstance(reply, dict) else []
+        if not pairs or not all(isinstance(name, (str, bytes)) for name, _ in pairs):
             raise LarderError("protocol_violation", "KV.STATS was answered by something else than it promises")
-        return {_text(name): _text(value) for name, value in reply.items()}
+        return {_text(name): _text(value) for name, value in pairs}
 
     def explain(self, ns: Namespace, keys: Sequence[Key], *, deadline: float | None = None) -> list[str]:
         """For each key why the block is here or not. Raises `LarderError`."""
@@ -354,7 +368,9 @@ class Client:
             part = wire_keys[start : start + REQUEST_KEYS_MAX]
             reply = self._tool(ns, wire.keys_request(b"KV.EXPLAIN", ns.wire_id, [], part), deadline)
             if not isinstance(reply, list) or len(reply) != len(part):
-                raise LarderError("protocol_violation", "KV.EXPLAIN was answered by something else than it promises")
+                raise LarderError(
+                    "protocol_violation", "KV.EXPLAIN was answered by something else than it promises"
+                )
             texts += map(_text, reply)
         return texts
 
@@ -414,7 +430,10 @@ class Client:
             return nothing
 
     def _transfer(
-        self, sizes: Sequence[int], deadline: float | None, ask: Callable[[Sequence[int], Connection, Deadline], None]
+        self,
+        sizes: Sequence[int],
+        deadline: float | None,
+        ask: Callable[[Sequence[int], Connection, Deadline], None],
     ) -> str:
         """Runs an engine's call with payloads of these sizes; the code of a failure, "" for none.
 
@@ -425,7 +444,10 @@ class Client:
         limit = self._limit(deadline)
         batches = cut(range(len(sizes)), sizes)
         helper_count = self._helpers.take(min(len(batches), sum(sizes) // STREAM_BYTES_MIN) - 1)
-        shares = [[index for batch in batches[lane :: helper_count + 1] for index in batch] for lane in range(helper_count + 1)]
+        shares = [
+            [index for batch in batches[lane :: helper_count + 1] for index in batch]
+            for lane in range(helper_count + 1)
+        ]
 
         def carry(share: list[int]) -> str:
             try:
@@ -452,7 +474,9 @@ class Client:
         self._counters.add(calls=1)
         try:
             return self._run(
-                False, self._limit(deadline), lambda connection, limit: self._ask(connection, ns, request, limit)
+                False,
+                self._limit(deadline),
+                lambda connection, limit: self._ask(connection, ns, request, limit),
             )
         except LarderError as error:
             self._note(error)
@@ -463,7 +487,10 @@ class Client:
         if admission == PASS:
             return
         if admission == REFUSE_AND_PROBE:
-            threading.Thread(target=self._probe, name="larder-probe", daemon=True).start()
+            try:
+                threading.Thread(target=self._probe, name="larder-probe", daemon=True).start()
+            except RuntimeError:
+                self._breaker.probe_failed()
         raise LarderError("circuit_open", "the node failed a moment ago")
 
     def _probe(self) -> None:
@@ -522,7 +549,9 @@ class Client:
             self._refused_at = now
             logger.warning("%s refuses this client: %s", self._pool.endpoint, error.message)
 
-    def _send(self, connection: Connection, ns: Namespace | None, pieces: list[Any], deadline: Deadline) -> bool:
+    def _send(
+        self, connection: Connection, ns: Namespace | None, pieces: list[Any], deadline: Deadline
+    ) -> bool:
         """Sends a request, behind the namespace's description where the connection has not told it; whether it did, and
         so its reply comes first."""
         describes = ns is not None and ns.id not in connection.described
@@ -532,18 +561,22 @@ class Client:
         connection.stream.send(pieces, deadline)
         return describes
 
-    def _read_before(self, connection: Connection, ns: Namespace | None, describes: bool, deadline: Deadline) -> None:
+    def _read_before(
+        self, connection: Connection, ns: Namespace | None, describes: bool, deadline: Deadline
+    ) -> None:
         """Reads the replies that come before the one that is waited for."""
         while connection.owed_replies:
             connection.stream.reply(deadline)
             connection.owed_replies -= 1
+            # That was for an earlier call: to this one the node has not said anything.
+            deadline.moved = False
         if describes:
             assert ns is not None
             reply = connection.stream.reply(deadline)
             if isinstance(reply, ErrorReply):
                 # The request that follows is answered by an error of its own.
                 return
-            if _text(reply).lower() != ns.id:
+            if str(_text(reply)).lower() != ns.id:
                 raise violation("the node gives the namespace another name")
             connection.described.add(ns.id)
 

@@ -44,7 +44,12 @@ class _Lookup:
     def __init__(self, host: str, port: int) -> None:
         self.done = threading.Event()
         self.found: list[Any] = []
-        threading.Thread(target=self._run, args=(host, port), name="larder-resolver", daemon=True).start()
+        thread = threading.Thread(target=self._run, args=(host, port), name="larder-resolver", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            # No thread is to be had: no address either.
+            self.done.set()
 
     def _run(self, host: str, port: int) -> None:
         try:

@@ -10,6 +10,7 @@ import struct
 from collections import deque
 from typing import Any
 
+from .arena import Arena
 from .deadline import Deadline
 from .errors import ConnectionLost, violation
 from .limits import (
@@ -29,6 +30,7 @@ DIRECT_BYTES_MIN = 16 << 10
 _HEADER_BYTES = 64
 _SEND_PIECES_MAX = 512
 _DESCRIPTORS_MAX = 4
+_SEND_FLAGS = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
 _TIMEVAL = struct.Struct("@ll")
 
 
@@ -62,7 +64,7 @@ class Stream:
         try:
             while first < len(views):
                 try:
-                    sent = self.sock.sendmsg(views[first : first + _SEND_PIECES_MAX], (), socket.MSG_DONTWAIT)
+                    sent = self.sock.sendmsg(views[first : first + _SEND_PIECES_MAX], (), _SEND_FLAGS)
                 except BlockingIOError:
                     self._writable.poll(deadline.remaining() * 1000)
                     continue
@@ -85,10 +87,9 @@ class Stream:
             left = deadline.remaining()
             if self._readable.poll(left * 1000):
                 break
-        seconds = int(left)
-        self.sock.setsockopt(
-            socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(seconds, int((left - seconds) * 1e6) + 1)
-        )
+        # Never 0, which would be for ever.
+        seconds, microseconds = divmod(int(left * 1e6) or 1, 1_000_000)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(seconds, microseconds))
 
     def _fill(self, deadline: Deadline, ahead: int) -> None:
         """Reads some more into the buffer, at most `ahead` bytes."""
@@ -270,7 +271,7 @@ class Stream:
             return [self._value(deadline, depth - 1, budget) for _ in range(count)]
         if kind == b"_" and not rest:
             return None
-        if kind == b"," :
+        if kind == b",":
             try:
                 return float(rest)
             except ValueError:
@@ -312,7 +313,9 @@ class Stream:
     def lost(self, error: OSError) -> ConnectionLost:
         """Closes the stream; what to raise."""
         self.close()
-        return ConnectionLost("unreachable", f"the connection was lost: {os.strerror(error.errno or errno.EIO)}")
+        return ConnectionLost(
+            "unreachable", f"the connection was lost: {os.strerror(error.errno or errno.EIO)}"
+        )
 
     def close(self) -> None:
         """Closes the socket; no harm when it is closed."""
@@ -339,8 +342,8 @@ class Connection:
         #: Identifiers of the namespaces that were described on it.
         self.described: set[str] = set()
         #: The node's memory for reading, and for writing, as this connection was given it.
-        self.arena: Any = None
-        self.writable_arena: Any = None
+        self.arena: Arena | None = None
+        self.writable_arena: Arena | None = None
         self.asked_for_writing = False
         #: Replies that nobody waits for, to be read over before the next that somebody does.
         self.owed_replies = 0

@@ -7,7 +7,8 @@ prefix up to the block's end, and equal prefixes have equal names in every proce
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from . import cbor
 from .limits import TOKENS_PER_BLOCK_MAX
@@ -106,7 +107,9 @@ class BlockHasher:
         whole = len(self._open) // size * size
         digests = []
         for start in range(0, whole, size):
-            self.last_digest = hash_block(self.last_digest, self._open[start : start + size], self._extra_keys())
+            self.last_digest = hash_block(
+                self.last_digest, self._open[start : start + size], self._extra_keys()
+            )
             self.block_count += 1
             digests.append(self.last_digest)
         del self._open[:whole]

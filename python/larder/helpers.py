@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Callable
+from typing import Any
 
 
 class Helpers:
@@ -36,7 +37,13 @@ class Helpers:
             finally:
                 self._free.release()
 
-        return threads.submit(do)
+        try:
+            return threads.submit(do)
+        except RuntimeError:
+            # No thread is to be had, or the interpreter is ending.
+            future: Future[Any] = Future()
+            future.set_result(do())
+            return future
 
     def close(self) -> None:
         """Lets the threads end after what they are doing."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from . import wire
 from .connection import Connection
@@ -24,7 +25,11 @@ def cut(indices: Sequence[int], sizes: Sequence[int]) -> list[list[int]]:
     for index in indices:
         size = sizes[index]
         batch = batches[-1] if batches else None
-        if batch is None or len(batch) >= PAYLOAD_REQUEST_KEYS_MAX or byte_count + size > PAYLOAD_REQUEST_BYTES_MAX:
+        if (
+            batch is None
+            or len(batch) >= PAYLOAD_REQUEST_KEYS_MAX
+            or byte_count + size > PAYLOAD_REQUEST_BYTES_MAX
+        ):
             batch = []
             batches.append(batch)
             byte_count = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
-from typing import Callable
+from collections.abc import Callable
 
 _BYTE = ctypes.c_char
 
@@ -75,7 +75,7 @@ def _from_package() -> Callable[[int, int], int] | None:
         return None
 
     def function(address: int, count: int) -> int:
-        return xxh3_64_intdigest((_BYTE * count).from_address(address))
+        return int(xxh3_64_intdigest((_BYTE * count).from_address(address)))
 
     return function
 

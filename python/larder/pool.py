@@ -40,15 +40,16 @@ class Pool:
         self._count = count
         self._counters = counters
         self._attaches = attaches
-        self.arenas = ArenaTable()
         self._resolver = None if endpoint.is_unix else Resolver(endpoint.host, endpoint.port)
         self._reset()
 
     def _reset(self) -> None:
         self._pid = os.getpid()
         self._changed = threading.Condition(threading.Lock())
+        self.arenas = ArenaTable()
         self._idle: list[Connection] = []
         self._busy: set[Connection] = set()
+        self._opening = 0
         self._busy_with_payloads = 0
         self._is_closed = False
 
@@ -85,8 +86,6 @@ class Pool:
             self._busy.add(connection)
         return connection
 
-    _opening = 0
-
     def _take(self, payloads: bool, deadline: Deadline) -> Connection | None:
         """An idle connection, or None: room was made for a new one."""
         with self._changed:
@@ -94,12 +93,16 @@ class Pool:
                 if self._is_closed:
                     raise LarderError("closed", "the client was closed")
                 used = len(self._busy) + self._opening
-                if used < self._count and not (payloads and self._busy_with_payloads >= max(1, self._count - 1)):
+                if used < self._count and not (
+                    payloads and self._busy_with_payloads >= max(1, self._count - 1)
+                ):
                     break
                 try:
                     left = deadline.remaining()
                 except TimedOut:
-                    raise LarderError("overloaded", f"all {self._count} connections were busy all the time") from None
+                    raise LarderError(
+                        "overloaded", f"all {self._count} connections were busy all the time"
+                    ) from None
                 self._changed.wait(left)
             self._busy_with_payloads += payloads
             while self._idle:
@@ -168,7 +171,8 @@ class Pool:
             return
         requests = b"".join(wire.request(b"KV.RELEASE", b"%d" % lease) for lease in ids)
         try:
-            connection.stream.send([requests], Deadline(1.0))
+            # A few bytes, which the system has room for; if not, the node does not read, and nobody waits for that.
+            connection.stream.send([requests], Deadline(0.01))
             connection.owed_replies += len(ids)
         except LarderError:
             connection.stream.close()
@@ -226,7 +230,7 @@ class Pool:
         try:
             connection = self.open(deadline)
             connection.stream.send([wire.request(b"PING")], deadline)
-            answered = connection.stream.reply(deadline) == "PONG"
+            answered = bool(connection.stream.reply(deadline) == "PONG")
         except (LarderError, OSError):
             answered = False
         if connection is None:

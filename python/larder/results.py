@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .client import Client
@@ -69,7 +70,7 @@ class Match:
             self.lease.release()
 
 
-class Blocks(Sequence["memoryview | None"]):
+class Blocks:
     """Borrowed blocks: for each key a read-only view of its payload, or None where the node does not have it.
 
     Views of the node's own memory are good until this is released, and for as long as `live`. Leaving the `with` block
@@ -94,7 +95,7 @@ class Blocks(Sequence["memoryview | None"]):
         #: For each key whether its view is of the node's memory; the others are copies.
         self.in_place = [block is not None for block in lent]
 
-    def __getitem__(self, index):  # type: ignore[no-untyped-def, override]
+    def __getitem__(self, index: int) -> memoryview | None:
         return self._views[index]
 
     def __len__(self) -> int:

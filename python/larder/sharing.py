@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import memory, wire
 from .arena import Arena
@@ -43,6 +44,7 @@ class Place(NamedTuple):
 def load_shared(
     client: Client,
     connection: Connection,
+    arena: Arena,
     ns: Namespace,
     keys: Sequence[bytes],
     places: Sequence[memoryview],
@@ -69,22 +71,22 @@ def load_shared(
             # What is given back goes first, so that its answers do too.
             connection.stream.send(returned, deadline)
             asked.append((batch, client._send(connection, ns, [request], deadline)))
-        batch, describes = asked.popleft()
+        answered, describes = asked.popleft()
         client._read_before(connection, ns, describes, deadline)
         reply = connection.stream.reply(deadline)
-        if batch is None:
+        if answered is None:
             continue
-        loan, answers = _read_loan(reply, len(batch))
+        loan, answers = _read_loan(reply, len(answered))
         if answers is None:
-            rest += batch
+            rest += answered
             continue
-        for index, answer in zip(batch, answers):
+        for index, answer in zip(answered, answers):
             if answer == "held":
                 rest.append(index)
             elif isinstance(answer, Place):
                 if answer.byte_count != sizes[index]:
                     client._counters.add(length_mismatches=1)
-                elif _copy_out(connection, answer, places[index]):
+                elif _copy_out(arena, answer, places[index]):
                     results[index] = True
                     copied += 1
                 else:
@@ -96,8 +98,8 @@ def load_shared(
     return rest
 
 
-def _copy_out(connection: Connection, place: Place, target: memoryview) -> bool:
-    source = connection.arena.part(place.offset, place.byte_count)
+def _copy_out(arena: Arena, place: Place, target: memoryview) -> bool:
+    source = arena.part(place.offset, place.byte_count)
     if source is None:
         raise violation("a block does not lie in the node's memory")
     assert memory.xxh3 is not None
@@ -108,14 +110,20 @@ def _copy_out(connection: Connection, place: Place, target: memoryview) -> bool:
 
 
 def borrow(
-    client: Client, connection: Connection, ns: Namespace, keys: Sequence[bytes], verify: bool, deadline: Deadline
+    client: Client,
+    connection: Connection,
+    ns: Namespace,
+    keys: Sequence[bytes],
+    verify: bool,
+    deadline: Deadline,
 ) -> Blocks:
     """Views of the blocks in their place; copies of those that are not lent."""
     views: list[memoryview | None] = [None] * len(keys)
     lent: list[weakref.ref[Any] | None] = [None] * len(keys)
     rest = list(range(len(keys)))
     loan = None
-    if connection.arena is not None:
+    arena = connection.arena
+    if arena is not None:
         request = wire.keys_request(b"KV.BORROW", ns.wire_id, (), keys)
         describes = client._send(connection, ns, [request], deadline)
         client._read_before(connection, ns, describes, deadline)
@@ -124,7 +132,7 @@ def borrow(
             rest = []
             for index, answer in enumerate(answers):
                 if isinstance(answer, Place):
-                    views[index], lent[index] = _lend(connection, answer, verify)
+                    views[index], lent[index] = _lend(arena, answer, verify)
                 if answer is not None and lent[index] is None:
                     rest.append(index)
                     client._counters.add(damaged=answer != "held")
@@ -142,10 +150,8 @@ def borrow(
     return Blocks(client, connection, loan, views, lent)
 
 
-def _lend(
-    connection: Connection, place: Place, verify: bool
-) -> tuple[memoryview | None, weakref.ref[Any] | None]:
-    lent = connection.arena.lend(place.offset, place.byte_count)
+def _lend(arena: Arena, place: Place, verify: bool) -> tuple[memoryview | None, weakref.ref[Any] | None]:
+    lent = arena.lend(place.offset, place.byte_count)
     if lent is None:
         raise violation("a block does not lie in the node's memory")
     if verify:
@@ -245,6 +251,7 @@ def _copy_in(arena: Arena, offset: int, payload: memoryview) -> int:
         raise violation("a place does not lie in the node's memory")
     assert memory.xxh3 is not None
     with memory.Address(target) as end, memory.Address(payload) as start:
-        memory.copy(end, start, len(payload))
+        # In this order, the copy finds the bytes in the processor's cache.
         checksum = memory.xxh3(start, len(payload))
+        memory.copy(end, start, len(payload))
     return checksum - (1 << 64) if checksum >> 63 else checksum

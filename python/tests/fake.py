@@ -16,8 +16,10 @@ class FakeServer:
     sent, and None ends the connection.
     """
 
-    def __init__(self, answer):
+    def __init__(self, answer, greets=True):
+        """`greets` False: what the greeting and descriptions are answered with is `answer`'s too."""
         self._answer = answer
+        self._greets = greets
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.endpoint = "127.0.0.1:%d" % self._listener.getsockname()[1]
         #: Set when a connection to it has ended.
@@ -46,9 +48,9 @@ class FakeServer:
                 if words is None:
                     return
                 name = words[0].upper()
-                if name == b"HELLO":
+                if name == b"HELLO" and self._greets:
                     reply = HELLO
-                elif name == b"KV.DESCRIBE":
+                elif name == b"KV.DESCRIBE" and self._greets:
                     digest = hashlib.sha256(words[1]).hexdigest().encode()
                     reply = b"$64\r\n%b\r\n" % digest
                 else:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import larder  # noqa: E402
 from node import Node  # noqa: E402
+
+import larder  # noqa: E402
 
 # Outages are what these tests are about; nobody needs to read of them.
 logging.getLogger("larder").addHandler(logging.NullHandler())
@@ -27,6 +29,15 @@ def payload(size, seed):
     whole = (pattern * (size // len(pattern) + 1))[:size]
     mark = seed.to_bytes(8, "big")
     return (mark + whole[8:] + mark)[:size] if size > 16 else whole[:size]
+
+
+def eventually(condition):
+    """Asks until it is so. What is given back travels on its own connection, and arrives when it arrives."""
+    patience = time.monotonic() + 60
+    while not condition():
+        if time.monotonic() > patience:
+            raise AssertionError("it never came to be so")
+        time.sleep(0.001)
 
 
 class NodeCase(unittest.TestCase):
@@ -45,6 +56,11 @@ class NodeCase(unittest.TestCase):
         client = larder.Client(endpoint or self.node.endpoint, **options)
         self.addCleanup(client.close)
         return client
+
+    def until_leases_are(self, count):
+        """Waits until the node holds so many leases and loans."""
+        client = self.client()
+        eventually(lambda: client.stats()["leases"] == count)
 
     def namespace(self, client):
         """A namespace of this test alone."""

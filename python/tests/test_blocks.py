@@ -89,16 +89,13 @@ class Blocks:
         keys, _ = self.put(5)
         with self.larder.match(self.ns, [*keys[:3], b"hole", keys[4]], lease_ms=60_000) as match:
             self.assertEqual((match.count, match.tiers), (3, ("memory",) * 3))
-            self.assertEqual(self.node_figure("leases"), 1)
+            self.until_leases_are(1)
             self.assertEqual(self.larder.get_into(self.ns, keys[:1], [bytearray(1000)], match.lease), [True])
         self.assertEqual(self.larder.match(self.ns, keys).lease, None)
         self.assertEqual(self.larder.exists(self.ns, keys), 5)
         self.assertEqual(self.larder.exists(self.ns, [b"hole", *keys]), 0)
         self.assertEqual(self.larder.exists(self.ns, []), 0)
-        self.assertEqual(self.node_figure("leases"), 0)
-
-    def node_figure(self, name):
-        return self.larder.stats()[name]
+        self.until_leases_are(0)
 
     def test_calls_beyond_the_limits_of_one_request_are_cut(self):
         keys, payloads = self.put(1500, 300)
@@ -108,7 +105,7 @@ class Blocks:
         match = self.larder.match(self.ns, again, lease_ms=60_000)
         self.assertEqual((match.count, len(match.lease.ids)), (33_000, 3))
         match.lease.release()
-        self.assertEqual(self.node_figure("leases"), 0)
+        self.until_leases_are(0)
         buffers = [bytearray(300) for _ in keys]
         self.assertTrue(all(self.larder.get_into(self.ns, keys, buffers)))
         self.assertEqual([bytes(buffer) for buffer in buffers], payloads)
@@ -176,7 +173,11 @@ class Blocks:
 class ByTCP(Blocks, NodeCase):
     def test_the_nodes_name_for_a_namespace_is_ours(self):
         connection = self.larder._pool.acquire(False, Deadline(30))
-        for description in ({}, DESCRIPTION, {"\u20ac\ufb33\U0001f600": ["\x00\x7f\u00e9/", -1, {"b": True, "a": []}]}):
+        for description in (
+            {},
+            DESCRIPTION,
+            {"\u20ac\ufb33\U0001f600": ["\x00\x7f\u00e9/", -1, {"b": True, "a": []}]},
+        ):
             ns = self.larder.describe(description)
             connection.stream.send([wire.request(b"KV.DESCRIBE", ns.canonical)], Deadline(30))
             self.assertEqual(connection.stream.reply(Deadline(30)), ns.wire_id)

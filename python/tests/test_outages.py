@@ -1,17 +1,19 @@
 """A sick node is a miss: stalled, dripping, silent, lying, away, killed. Nothing here measures time: a call that did not
 keep its deadline would never return."""
 
+import hashlib
 import io
 import logging
+import random
 import socket
 import threading
 import unittest
 from unittest import mock
 
-from support import DESCRIPTION, Node, NodeCase, payload
+from fake import FakeServer
+from support import DESCRIPTION, Node, NodeCase, eventually, payload
 
 import larder
-from fake import FakeServer
 from larder import BreakerPolicy, connecting, connection
 from larder.breaker import PASS, REFUSE, REFUSE_AND_PROBE, CircuitBreaker
 
@@ -171,7 +173,7 @@ class Lies(FakeCase):
     def test_whatever_comes_is_a_miss(self):
         for reply in (
             b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0" * 100, b"\r\n\r\n", b"*1\r\n*1\r\n*1\r\n", b"$5\r\nabc\r\n\r\n",
-            b"*-2\r\n", b"*99999999999999999999999\r\n", b"*1\r\n$-2\r\n", b"*1\r\n$99999999999\r\n",
+            b"*-2\r\n", b"*2\r\n*0\r\n:1\r\n", b"*99999999999999999999999\r\n", b"*1\r\n$-2\r\n", b"*1\r\n$99999999999\r\n",
             b"*1\r\n$536870913\r\n", b"*1\r\n$0x10\r\n", b"*1\r\n$1_0\r\n", b"*1\r\n$ 8\r\n", b"*2000000000\r\n",
             b"%2000000000\r\n", b"*1\r\n" * 100, b":" + b"1" * 70_000, b"+" + b"x" * 70_000, b":\r\n", b"#x\r\n",
             b",nonsense\r\n", b"_x\r\n", b"*3\r\n:7\r\n:1\r\n*0\r\n", b"*3\r\n:-1\r\n_\r\n*0\r\n",
@@ -187,6 +189,40 @@ class Lies(FakeCase):
                 self.assert_misses(client, ns)
                 client.close()
                 server.__exit__()
+
+    def test_random_replies_to_anything_are_misses(self):
+        pieces = [
+            b"*", b"$", b":", b"%", b"~", b">", b"_", b"#", b",", b"=", b"!", b"+", b"-", b"-1", b"0", b"1", b"2", b"3",
+            b"64", b"7", b"1.5", b"t", b"OK", b"stored", b"held", b"exists", b"memory", b"\r\n", b"\r\n", b"\r\n", b"\r\n",
+            b"*2\r\n", b"*3\r\n", b"$1\r\nx\r\n", b":1\r\n", b":-5\r\n", b"_\r\n", b"+memory\r\n", b"$-1\r\n", b"\0",
+        ]  # fmt: skip
+        seed = random.randrange(1 << 32)
+        chance = random.Random(seed)
+
+        def answer(link, words):
+            if words[0] in (b"HELLO", b"KV.DESCRIBE") and chance.random() < 0.9:
+                return b"$64\r\n%b\r\n" % hashlib.sha256(words[-1]).hexdigest().encode()
+            link.sendall(b"".join(chance.choices(pieces, k=chance.randrange(1, 12))))
+
+        server = FakeServer(answer, greets=False)
+        self.addCleanup(server.__exit__)
+        with self.subTest(seed=seed):
+            for _ in range(60):
+                with larder.Client(server.endpoint, deadline=30, breaker=None) as client:
+                    ns = client.describe(DESCRIPTION)
+                    client.match(ns, [b"k", b"l"], lease_ms=1000)
+                    client.get_into(ns, [b"k", b"l"], [bytearray(1), bytearray(64)])
+                    client.get_many(ns, [b"k", b"l"])
+                    client.put_from(ns, [b"k", b"l"], [b"p", b"q"])
+                    client.borrow(ns, [b"k"]).release()
+                    client.delete(ns, [b"k"])
+                    client.pin(ns, [b"k"])
+                    client.ping()
+                    for tool in (client.stats, client.hello, lambda: client.explain(ns, [b"k"])):
+                        try:
+                            tool()
+                        except larder.LarderError:
+                            pass
 
     def test_an_announced_length_takes_no_memory(self):
         # 32 payloads of 512 MiB are announced on each of many connections; none comes.
@@ -265,7 +301,7 @@ class Breaker(unittest.TestCase):
 
 
 class Killed(NodeCase):
-    settings = {"memory": "256MiB", "unix": True}
+    settings = {"memory": "128MiB", "unix": True}
 
     def test_a_node_that_is_killed_in_the_middle_of_a_payload_and_comes_back(self):
         node = Node(**self.settings)
@@ -277,7 +313,7 @@ class Killed(NodeCase):
                 ns = self.namespace(client)
                 client.clear(ns)
                 keys = [b"a", b"b", b"c"]
-                payloads = [payload(40 * MIB, seed) for seed in range(3)]
+                payloads = [payload(16 * MIB, seed) for seed in range(3)]
                 self.assertTrue(all(client.put_from(ns, keys, payloads)))
                 receive = connection.Stream.receive_into
                 calls = []
@@ -288,7 +324,7 @@ class Killed(NodeCase):
                         node.kill()
                     receive(stream, place, deadline)
 
-                buffers = [bytearray(40 * MIB) for _ in keys]
+                buffers = [bytearray(16 * MIB) for _ in keys]
                 with mock.patch.object(connection.Stream, "receive_into", kill_at_the_second):
                     self.assertEqual(client.get_into(ns, keys, buffers), [True, False, False])
                 self.assertEqual(buffers[0], payloads[0])
@@ -296,8 +332,7 @@ class Killed(NodeCase):
                 self.assertFalse(client.put(ns, b"a", payloads[0]))
 
                 node.start()
-                while not client.ping():
-                    pass
+                eventually(client.ping)
                 self.assertTrue(client.is_healthy)
                 self.assertEqual(client.match(ns, keys).count, 0)
                 self.assertTrue(client.put(ns, b"a", payloads[1]))
@@ -338,8 +373,7 @@ class Killed(NodeCase):
         self.assertFalse(client.ping())
         self.assertFalse(client.is_healthy)
         node.start()
-        while not client.ping():
-            pass
+        eventually(client.ping)
         self.assertTrue(client.is_healthy)
 
     def test_a_closed_client_misses(self):

@@ -51,13 +51,13 @@ class Lending(NodeCase):
         keys, payloads = self.put(3)
         with self.larder.borrow(self.ns, keys) as blocks:
             self.assertEqual(blocks.in_place, [True] * 3)
-            self.assertEqual(self.larder.stats()["leases"], 1)
+            self.until_leases_are(1)
             self.assertEqual([bytes(view) for view in blocks], payloads)
             view = blocks[0]
             with self.assertRaises(TypeError):
                 view[0] = 1
         self.assertRaises(ValueError, lambda: view[0])
-        self.assertEqual(self.larder.stats()["leases"], 0)
+        self.until_leases_are(0)
 
     def test_what_is_lent_outlives_its_deletion_and_pressure(self):
         keys, payloads = self.put(8)
@@ -76,12 +76,12 @@ class Lending(NodeCase):
                 with self.larder.borrow(self.ns, keys) as blocks:
                     part = refer(blocks[1])
                     expected = bytes(part)
-            self.assertEqual(self.larder.stats()["leases"], 1)
+            self.until_leases_are(1)
             self.assertEqual(bytes(part), expected)
             self.assertRaises(BufferError, blocks.release)
             del part
             blocks.release()
-            self.assertEqual(self.larder.stats()["leases"], 0)
+            self.until_leases_are(0)
         del payloads
 
     def test_a_loan_that_is_forgotten_is_given_back(self):
@@ -89,8 +89,7 @@ class Lending(NodeCase):
         self.assertEqual(self.larder.borrow(self.ns, keys).count, 1)
         gc.collect()
         self.assertEqual(self.larder.exists(self.ns, keys), 1)
-        while self.larder.stats()["leases"]:
-            pass
+        self.until_leases_are(0)
 
     def test_an_error_inside_the_block_is_the_one_that_is_seen(self):
         keys, _ = self.put(1)
@@ -118,7 +117,7 @@ class Lending(NodeCase):
             self.assertTrue(all(self.larder.get_into(self.ns, keys, buffers)))
             self.assertEqual([bytes(buffer) for buffer in buffers], payloads)
         self.assertEqual(self.larder.counters["shared_loads"], 100)
-        self.assertEqual(self.larder.stats()["leases"], 0)
+        self.until_leases_are(0)
 
     def test_what_is_not_lent_is_fetched(self):
         # Loans hold half of the memory at most: 32 MiB here.
@@ -147,8 +146,7 @@ class Lending(NodeCase):
         self.assertFalse(blocks.live)
         blocks.release()
         other = self.client(self.node.unix_endpoint)
-        while other.stats()["leases"]:
-            pass
+        self.until_leases_are(0)
         other.clear(self.ns)
 
     def test_a_killed_client_gives_back_what_it_held(self):
@@ -169,8 +167,7 @@ class Lending(NodeCase):
         borrower.wait()
         borrower.stdin.close()
         borrower.stdout.close()
-        while self.larder.stats()["leases"]:
-            pass
+        self.until_leases_are(0)
         with self.larder.borrow(ns, keys) as blocks:
             self.assertEqual(sum(blocks.in_place), held)
         self.larder.clear(ns)
@@ -195,7 +192,9 @@ class Lending(NodeCase):
                     self.assertEqual(bytes(blocks[0]), payload(size, size))
 
     def test_shared_memory_can_be_done_without(self):
-        node = Node(memory="16MiB", unix=True, users=[("a", "a", "read,write", "x"), ("b", "b", "read,write", "y")])
+        node = Node(
+            memory="16MiB", unix=True, users=[("a", "a", "read,write", "x"), ("b", "b", "read,write", "y")]
+        )
         self.addCleanup(node.stop)
         # A node of several tenants shares nothing.
         client = self.client(node.unix_endpoint, username="a", password="x", shared_memory=True)
