@@ -141,9 +141,7 @@ class AsyncClient:
         """As `Client.stats`: raises `LarderError`."""
         return await self._call(self.client.stats, ns, deadline=deadline)
 
-    async def explain(
-        self, ns: Namespace, keys: Sequence[Key], *, deadline: float | None = None
-    ) -> list[str]:
+    async def explain(self, ns: Namespace, keys: Sequence[Key], *, deadline: float | None = None) -> list[str]:
         """As `Client.explain`: raises `LarderError`."""
         return await self._call(self.client.explain, ns, keys, deadline=deadline)
 

@@ -30,7 +30,6 @@ DIRECT_BYTES_MIN = 16 << 10
 _HEADER_BYTES = 64
 _SEND_PIECES_MAX = 512
 _DESCRIPTORS_MAX = 4
-_SEND_FLAGS = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
 _TIMEVAL = struct.Struct("@ll")
 
 
@@ -44,6 +43,9 @@ class Stream:
         sock.setblocking(True)
         self.sock = sock
         self.is_unix = sock.family == socket.AF_UNIX
+        # TCP's timeout is for a whole call, so the kernel may wait as long as it likes to; a Unix socket's begins anew
+        # with every piece that it takes.
+        self._send_flags = socket.MSG_NOSIGNAL | (socket.MSG_DONTWAIT if self.is_unix else 0)
         self._fd = sock.fileno()
         self._readable = select.poll()
         self._readable.register(self._fd, select.POLLIN)
@@ -63,10 +65,14 @@ class Stream:
         first = 0
         try:
             while first < len(views):
+                left = deadline.remaining()
+                if not self._writable.poll(left * 1000):
+                    continue
+                if not self.is_unix:
+                    self._set_timeout(socket.SO_SNDTIMEO, left)
                 try:
-                    sent = self.sock.sendmsg(views[first : first + _SEND_PIECES_MAX], (), _SEND_FLAGS)
+                    sent = self.sock.sendmsg(views[first : first + _SEND_PIECES_MAX], (), self._send_flags)
                 except BlockingIOError:
-                    self._writable.poll(deadline.remaining() * 1000)
                     continue
                 while first < len(views) and sent >= len(views[first]):
                     sent -= len(views[first])
@@ -87,9 +93,12 @@ class Stream:
             left = deadline.remaining()
             if self._readable.poll(left * 1000):
                 break
+        self._set_timeout(socket.SO_RCVTIMEO, left)
+
+    def _set_timeout(self, option: int, left: float) -> None:
         # Never 0, which would be for ever.
         seconds, microseconds = divmod(int(left * 1e6) or 1, 1_000_000)
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(seconds, microseconds))
+        self.sock.setsockopt(socket.SOL_SOCKET, option, _TIMEVAL.pack(seconds, microseconds))
 
     def _fill(self, deadline: Deadline, ahead: int) -> None:
         """Reads some more into the buffer, at most `ahead` bytes."""

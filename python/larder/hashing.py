@@ -7,6 +7,7 @@ prefix up to the block's end, and equal prefixes have equal names in every proce
 from __future__ import annotations
 
 import hashlib
+import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -16,7 +17,24 @@ from .limits import TOKENS_PER_BLOCK_MAX
 #: vLLM's seed where PYTHONHASHSEED is not set.
 DEFAULT_SEED = "vllm-none-hash"
 
-_TOKENS = tuple(cbor.head(0, token) for token in range(1 << 8))
+#: Most tokens whose bytes are remembered: a vocabulary's.
+_REMEMBERED_MAX = 1 << 18
+
+
+class _TokenBytes(dict[int, bytes]):
+    """Each token's CBOR, made when it is first met."""
+
+    def __missing__(self, token: int) -> bytes:
+        number = operator.index(token)
+        if number < 0:
+            raise ValueError("a token is not negative")
+        encoded = cbor.encode(number)
+        if len(self) < _REMEMBERED_MAX:
+            self[number] = encoded
+        return encoded
+
+
+_TOKEN_BYTES = _TokenBytes()
 
 
 def none_hash(seed: str = DEFAULT_SEED) -> bytes:
@@ -36,14 +54,10 @@ def hash_block(parent: bytes, tokens: Sequence[int], extra_keys: Sequence[Any] |
     """
     if len(parent) != 32:
         raise ValueError("a parent has 32 bytes")
-    pieces = [b"\x83\x58\x20", parent, cbor.head(4, len(tokens))]
-    for token in tokens:
-        token = int(token)
-        if token < 0:
-            raise ValueError("a token is not negative")
-        pieces.append(_TOKENS[token] if token < 256 else cbor.head(0, token))
-    pieces.append(cbor.encode(list(extra_keys)) if extra_keys else b"\xf6")
-    return hashlib.sha256(b"".join(pieces)).digest()
+    encoded_tokens = b"".join(map(_TOKEN_BYTES.__getitem__, tokens))
+    extra = cbor.encode(list(extra_keys)) if extra_keys else b"\xf6"
+    head = b"\x83\x58\x20%b%b" % (parent, cbor.head(4, len(tokens)))
+    return hashlib.sha256(head + encoded_tokens + extra).digest()
 
 
 class BlockHasher:

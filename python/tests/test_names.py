@@ -88,6 +88,7 @@ class BlockNames(unittest.TestCase):
         for media in ([("x", 4, 8), ("x", 0, 2)], [("x", 0, 5), ("x", 4, 8)], [("x", 3, 3)], [("x", -1, 2)]):
             self.assertRaises(ValueError, BlockHasher, 4, media=media)
         self.assertRaises(ValueError, block_hashes, [-1], 1)
+        self.assertRaises(TypeError, block_hashes, [1.5], 1)
         self.assertRaises(ValueError, hash_block, b"short", [1])
 
     def test_a_key_of_vllms_offloading_connector_has_36_bytes(self):

@@ -6,6 +6,7 @@ import io
 import logging
 import random
 import socket
+import tempfile
 import threading
 import unittest
 from unittest import mock
@@ -81,25 +82,29 @@ class Deadlines(FakeCase):
                 self.assertTrue(client.counters["timed_out"] or client.counters["protocol_violation"])
                 server.hung_up.wait()
 
-    def test_a_node_that_does_not_read(self):
-        # It is greeted, and then nobody reads: the system's buffers fill.
-        listener = socket.create_server(("127.0.0.1", 0))
-        self.addCleanup(listener.close)
-
-        def serve():
-            link, _ = listener.accept()
-            link.recv(1024)
-            link.sendall(b"+OK\r\n")
-            over.wait()
-            link.close()
-
-        over = threading.Event()
-        self.addCleanup(over.set)
-        threading.Thread(target=serve, daemon=True).start()
-        client = larder.Client("127.0.0.1:%d" % listener.getsockname()[1], deadline=0.3)
-        self.addCleanup(client.close)
-        result = client.put(client.describe(DESCRIPTION), b"k", bytes(64 * MIB))
-        self.assertEqual((result.status, result.reason), ("refused", "timed_out"))
+    def test_a_node_that_does_not_read_or_drips_what_it_reads(self):
+        # It is greeted, and then the system's buffers fill.
+        for family in (socket.AF_INET, socket.AF_UNIX):
+            for drips in (False, True):
+                with (
+                    self.subTest(family=family, drips=drips),
+                    tempfile.TemporaryDirectory() as directory,
+                    socket.socket(family) as listener,
+                ):
+                    is_unix = family == socket.AF_UNIX
+                    listener.bind(directory + "/socket" if is_unix else ("127.0.0.1", 0))
+                    listener.listen()
+                    name = listener.getsockname()
+                    over = threading.Event()
+                    reader = threading.Thread(target=read_slowly, args=(listener, over, drips), daemon=True)
+                    reader.start()
+                    endpoint = f"unix://{name}" if is_unix else "127.0.0.1:%d" % name[1]
+                    client = larder.Client(endpoint, deadline=0.3, shared_memory=False)
+                    self.addCleanup(client.close)
+                    result = client.put(client.describe(DESCRIPTION), b"k", bytes(64 * MIB))
+                    self.assertEqual((result.status, result.reason), ("refused", "timed_out"))
+                    over.set()
+                    reader.join()
 
     def test_a_connection_that_nobody_accepts(self):
         listener = socket.socket()
@@ -251,6 +256,17 @@ class Lies(FakeCase):
         self.assertEqual(server.connection_count, 1)
 
 
+def read_slowly(listener, over, drips):
+    """Greets one client, and then reads nothing, or 64 KiB every few milliseconds."""
+    link, _ = listener.accept()
+    with link:
+        link.recv(1024)
+        link.sendall(b"+OK\r\n")
+        while not over.wait(0.005):
+            if drips:
+                link.recv(64 << 10)
+
+
 def resident_bytes():
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[1]) * 4096
@@ -337,6 +353,26 @@ class Killed(NodeCase):
                 self.assertEqual(client.match(ns, keys).count, 0)
                 self.assertTrue(client.put(ns, b"a", payloads[1]))
                 self.assertTrue(client.get(ns, b"a") == payloads[1])
+
+    def test_a_node_that_is_killed_in_the_middle_of_a_put(self):
+        node = Node(**self.settings)
+        self.addCleanup(node.stop)
+        client = self.client(node.endpoint, connections=2)
+        ns = self.namespace(client)
+        send = connection.Stream.send
+        calls = []
+
+        def kill_at_the_second(stream, pieces, deadline):
+            calls.append(len(pieces))
+            if len(calls) == 2:
+                node.kill()
+            send(stream, pieces, deadline)
+
+        self.assertTrue(client.put(ns, b"first", payload(16 * MIB, 0)))
+        with mock.patch.object(connection.Stream, "send", kill_at_the_second):
+            results = client.put_from(ns, [b"a", b"b", b"c"], [payload(16 * MIB, seed) for seed in range(3)])
+        self.assertEqual([result.status for result in results], ["refused"] * 3)
+        self.assertEqual({result.reason for result in results}, {"unreachable"})
 
     def test_a_client_that_was_idle_while_the_node_restarted_notices_nothing(self):
         node = Node(**self.settings)
