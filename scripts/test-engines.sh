@@ -22,7 +22,7 @@ all_engines=(vllm sglang transformers llamacpp lmcache)
 tests="$root/python/tests/engines"
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/larder/engines"
 strict=false
-program="${LARDER_BINARY:-}"
+program="${LARDER_BIN:-}"
 engines=()
 passed=()
 skipped=()
@@ -129,7 +129,7 @@ run() {
     local engine=$1 interpreter=$2
     shift 2
     say "== $engine"
-    if (cd "$tests" && LARDER_BINARY="$larder" LARDER_ENGINES="$cache/src" OMP_NUM_THREADS=2 \
+    if (cd "$tests" && LARDER_BIN="$larder" LARDER_ENGINES="$cache/src" OMP_NUM_THREADS=2 \
         PYTHONDONTWRITEBYTECODE=1 nice "$interpreter" -m pytest -q -p no:cacheprovider -W ignore "$@" >&2); then
         passed+=("$engine")
     else
@@ -175,7 +175,7 @@ for engine in "${engines[@]}"; do
     vllm) with_venv vllm vllm "$VLLM" test_vllm_tier.py test_vllm_engine.py ;;
     sglang) with_venv sglang sglang "$SGLANG" test_sglang.py ;;
     transformers) with_venv transformers "" "" test_hf.py ;;
-    llamacpp) with_venv llamacpp "" "" test_llamacpp.py ;;
+    llamacpp) with_venv llamacpp "" "" test_llamacpp.py test_recipes.py ;;
     lmcache) run_lmcache ;;
     esac
 done

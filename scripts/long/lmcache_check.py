@@ -19,6 +19,7 @@ miss is a miss.
 """
 
 import argparse
+import concurrent.futures
 import os
 import pathlib
 import shutil
@@ -195,6 +196,7 @@ class InProcess:
             check("storm of misses", lambda: all(
                 call(lambda key=self.key(f"miss{number}"): self.backend.get_blocking(key)) is None
                 for number in range(24)))
+        check("concurrent use", lambda: self._concurrently([f"t{number}" for number in range(4)]))
         check("looked-up misses", lambda: not any(
             call(lambda key=self.key(f"miss{number}"): self.backend.contains(key)) for number in range(24)))
         check("alive at the end", lambda: self._equal(call(lambda: self.backend.get_blocking(keys[1])), names[1]))
@@ -242,6 +244,11 @@ class InProcess:
                 return True
             time.sleep(0.02)
         return False
+
+    def _concurrently(self, names):
+        """Puts and gets from several threads at once."""
+        with concurrent.futures.ThreadPoolExecutor(len(names)) as threads:
+            return all(threads.map(lambda name: self._put(name) and self._comes(self.key(name), name), names))
 
     def _get_batch(self, keys, names):
         chunks = self._call(lambda: self.backend.batched_get_blocking(keys), 60)
@@ -352,6 +359,13 @@ class MultiProcess:
             for index, (name, chunk) in enumerate(zip(names, chunks))
         ]
 
+    def store_while_loading(self, names):
+        """LMCache stores from one thread and loads from another."""
+        with concurrent.futures.ThreadPoolExecutor(1) as stores:
+            stored = stores.submit(lambda: all(self.store([f"t{number}"]) for number in range(4)))
+            loaded = all(self.load(names) == [True] * len(names) for _ in range(4))
+            return stored.result() and loaded and self.load([f"t{number}" for number in range(4)]) == [True] * 4
+
     def first(self):
         names = [f"c{number}" for number in range(chunk_count(self.mebibytes))]
         count, check = len(names), self._check
@@ -365,6 +379,7 @@ class MultiProcess:
         check("load with a hole", lambda: self.load([names[0], "m1", names[1]]) == [True, None, True])
         check("storm of misses", lambda: self.load([f"miss{number}" for number in range(24)]) == [None] * 24)
         check("alive after the storm", lambda: self.load(names) == [True] * count)
+        check("stores while it loads", lambda: self.store_while_loading(names))
         check("store again", lambda: self.store(names[:1], version=2))
         check("load what was stored again", lambda: self.load(names[:1], version=2) == [True])
         check("delete", lambda: (self.adapter.delete([self.key(names[1])]), self.look_up(names[:2]))[1] == [True, False])

@@ -1,6 +1,6 @@
 """Fixtures for the engines' tests; scripts/test-engines.sh runs them, each engine in a process of its own.
 
-LARDER_BINARY names the node's program, LARDER_ENGINES the directory with the engines' sources: `vllm/`, `sglang/`.
+LARDER_BIN names the node's program, LARDER_ENGINES the directory with the engines' sources: `vllm/`, `sglang/`.
 """
 
 import contextlib
@@ -46,8 +46,7 @@ def recipe():
 
     def read(name, address):
         text = (PYTHON / "recipes" / name).read_text().replace("127.0.0.1:7379", address)
-        host, port = address.rsplit(":", 1)
-        return json.loads(text.replace('"host": "127.0.0.1"', f'"host": "{host}"').replace('"port": 7379', f'"port": {port}'))
+        return json.loads(text)
 
     return read
 

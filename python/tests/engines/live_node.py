@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import threading
 
-PROGRAM = os.environ.get("LARDER_BINARY") or shutil.which("larder")
+PROGRAM = os.environ.get("LARDER_BIN") or shutil.which("larder")
 
 
 class LiveNode:
@@ -17,7 +17,7 @@ class LiveNode:
 
     def __init__(self, directory=None, memory="512MiB", arguments=()):
         if not PROGRAM:
-            raise RuntimeError("no larder: set LARDER_BINARY to the program")
+            raise RuntimeError("no larder: set LARDER_BIN to the program")
         self.port = _free_port()
         self._directory = directory
         self._arguments = ["--memory", memory, *arguments]

@@ -1,11 +1,13 @@
 """The vLLM tier under vLLM's own factory, tiering manager and shared memory region, against a live node."""
 
+import contextlib
 import uuid
 
 import pytest
 
 import vllm_engine  # noqa: F401  (vLLM's modules can be imported from here on)
 from conftest import until
+from live_node import temporary_node
 from vllm.v1.kv_offload.base import LookupResult, ReqContext, ScheduleEndContext, make_offload_key
 from vllm.v1.kv_offload.config import (
     OffloadingCacheConfig,
@@ -150,6 +152,20 @@ def test_what_one_engine_stores_another_loads(node, tiers, chunk_bytes):
     assert [other.read(key, context) for key in keys] == payloads
 
 
+def test_chunks_go_through_the_nodes_own_memory(stack, tiers, tmp_path):
+    socket = tmp_path / "node.sock"
+    temporary_node(stack, arguments=("--unix", str(socket), "--shared-writes", "true"))
+    keys, payloads = keys_of(6), payloads_of(6, 2 * MIB)
+    first = tiers(f"unix://{socket}", 2 * MIB)
+    first.store(keys, payloads)
+    assert first.tier._client.counters["shared_stores"] == 6
+    other = tiers(f"unix://{socket}", 2 * MIB)
+    context = other.request()
+    assert other.look_up(keys, context) == [LookupResult.HIT] * 6
+    assert [other.read(key, context) for key in keys] == payloads
+    assert other.tier._client.counters["shared_loads"] == 6
+
+
 def test_a_hole_ends_a_prefix_and_unknown_keys_miss(node, tiers):
     keys, payloads = keys_of(6), payloads_of(6, 64 * KIB)
     tiers(node.address).store(keys[:3] + keys[4:], payloads[:3] + payloads[4:])
@@ -225,7 +241,7 @@ def test_a_frozen_node_is_misses_and_drains(node, tiers):
 
 def test_shutdown_with_jobs_under_way_leaves_the_memory_alone(node, stack, recipe):
     extra = recipe("vllm-tier.json", node.address)["kv_connector_extra_config"]
-    with __import__("contextlib").ExitStack() as inner:
+    with contextlib.ExitStack() as inner:
         engine = Tiers(inner, extra, 1 * MIB)
         keys, payloads = keys_of(16), payloads_of(16, 1 * MIB)
         context = engine.request()
