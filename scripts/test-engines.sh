@@ -57,7 +57,7 @@ skip() {
 find_python() {
     local candidate
     for candidate in "${PYTHON:-}" python3.11 python3; do
-        [[ -n $candidate ]] && command -v "$candidate" >/dev/null || continue
+        if [[ -z $candidate ]] || ! command -v "$candidate" >/dev/null; then continue; fi
         if "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
             python=$candidate
             return

@@ -1,7 +1,7 @@
 """What an engine's configuration says about the node: one set of names for all engines.
 
-Every adapter takes these names beside its own, from whatever its engine's configuration is written in, and refuses
-names that it does not know: a misspelt setting that is silently ignored costs more than an engine that does not start.
+Every adapter takes its own names out of its engine's configuration and hands the rest over here, where a name that is
+not known is refused: a misspelt setting that is silently ignored costs more than an engine that does not start.
 
 =====================  =========================================================================================
 address                where the node listens: HOST:PORT, redis://HOST:PORT or unix:///PATH (default 127.0.0.1:7379)
@@ -41,10 +41,12 @@ class EngineSettings:
 
     @classmethod
     def take(cls, config: dict[str, Any]) -> EngineSettings:
-        """Removes the common names from `config` and checks them; what is left is the adapter's own."""
+        """Removes the common names from `config` and checks them; raises ``ValueError`` for any other name in it."""
         taken = {name: config.pop(name) for name in cls.__dataclass_fields__ if name in config}
         if taken.get("password") is None:
             taken["password"] = os.environ.get("LARDER_PASSWORD")
+        if config:
+            raise ValueError(f"larder: no setting is named {', '.join(sorted(map(str, config)))}")
         settings = cls(**taken)
         for name in ("lookup_deadline_ms", "transfer_deadline_ms", "connections"):
             value = getattr(settings, name)
@@ -81,9 +83,3 @@ class EngineSettings:
         if clashes:
             raise ValueError(f"larder: namespace must not set what the engine knows: {', '.join(clashes)}")
         return {**description, **self.namespace}
-
-
-def no_more(config: Mapping[str, Any], adapter: str) -> None:
-    """Refuses what is left of a configuration: a name that nobody knows."""
-    if config:
-        raise ValueError(f"larder: {adapter} knows no setting named {', '.join(sorted(map(str, config)))}")

@@ -41,8 +41,6 @@ class PrefixCache:
         - `config`: the names of `EngineSettings`: `address`, `username`, `password`, ...
         """
         settings = EngineSettings.take(config)
-        if config:
-            raise ValueError(f"larder: no setting is named {', '.join(sorted(config))}")
         text = model.config.get_text_config()
         self._model = model
         self._settings = settings
@@ -180,4 +178,4 @@ def _tokens(input_ids: torch.Tensor | Sequence[int]) -> list[int]:
 def _check_layers(cache: DynamicCache) -> None:
     for layer in cache.layers:
         if type(layer) is not DynamicLayer:
-            raise ValueError(f"larder: a {type(layer).__name__} does not keep all tokens; its prefixes cannot be stored")
+            raise ValueError(f"larder: a {type(layer).__name__} does not keep all tokens: no prefix can be stored")

@@ -258,7 +258,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     for command in ("save", "restore", "delete"):
         parts = commands.add_parser(command)
-        parts.add_argument("name", help="what the slot is called on the node, a user's or a conversation's for instance")
+        parts.add_argument("name", help="what the slot is called on the node: a user, a conversation")
         parts.add_argument("--server", required=True, help="llama-server's address, http://HOST:PORT")
         parts.add_argument("--api-key", default=os.environ.get("LLAMA_API_KEY"), help="or the variable LLAMA_API_KEY")
         parts.add_argument("--revision", required=True, help="tells model files of one name apart")

@@ -45,8 +45,6 @@ class LarderL2Adapter(L2AdapterInterface):
         self._lease_ms = own.pop("lease_ms", LEASE_MS)
         self._ttl_ms = own.pop("ttl_ms", None)
         self._settings = EngineSettings.take(own)
-        if own:
-            raise ValueError(f"larder: the adapter knows no setting named {', '.join(sorted(own))}")
         self._client = self._settings.client()
         # LMCache's keys name the model and the worker. They name neither revision, dtype nor layout of the cache: where
         # those can differ under one model name, the configuration's `namespace` must tell them apart.
@@ -61,7 +59,8 @@ class LarderL2Adapter(L2AdapterInterface):
         self._sizes: dict[ObjectKey, int] = {}
         self._leases: dict[ObjectKey, tuple[Lease, Counter[ObjectKey]]] = {}
         self._lookups = ThreadPoolExecutor(1, thread_name_prefix="larder-lookup")
-        self._transfers = ThreadPoolExecutor(max(1, self._settings.connections - 1), thread_name_prefix="larder-transfer")
+        movers = max(1, self._settings.connections - 1)
+        self._transfers = ThreadPoolExecutor(movers, thread_name_prefix="larder-transfer")
 
     def get_store_event_fd(self) -> int:
         return self._store_done.fileno()

@@ -42,10 +42,8 @@ class LarderConnector(RemoteConnector):
         self._lease_ms = own.pop("lease_ms", LEASE_MS)
         self._ttl_ms = own.pop("ttl_ms", None)
         settings = EngineSettings.take(own)
-        if own:
-            raise ValueError(f"larder: the connector knows no setting named {', '.join(sorted(own))}")
         if config.save_unfull_chunk or config.use_layerwise:
-            raise ValueError("larder: LMCache must have save_unfull_chunk and use_layerwise off: chunks are of one size")
+            raise ValueError("larder: turn save_unfull_chunk and use_layerwise off: chunks are of one size")
         self._local = local_cpu_backend
         self._client = settings.client()
         self._deadline = settings.lookup_deadline
@@ -175,7 +173,9 @@ class LarderConnector(RemoteConnector):
 
     def _put(self, keys: Sequence[CacheEngineKey], chunks: Sequence[MemoryObj]) -> None:
         whole = [
-            (_name(key), chunk) for key, chunk in zip(keys, chunks) if len(bytes_of(chunk)) == self.full_chunk_size_bytes
+            (_name(key), chunk)
+            for key, chunk in zip(keys, chunks)
+            if len(bytes_of(chunk)) == self.full_chunk_size_bytes
         ]
         store(self._client, self._namespace, [name for name, _ in whole], [chunk for _, chunk in whole], self._ttl_ms)
 

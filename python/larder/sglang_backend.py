@@ -63,8 +63,6 @@ class LarderBackend(HiCacheStorage):
         self._lease_ms = config.pop("lease_ms", LEASE_MS)
         self._ttl_ms = config.pop("ttl_ms", None)
         self._settings = EngineSettings.take(config)
-        if config:
-            raise ValueError(f"larder: the backend knows no setting named {', '.join(sorted(config))}")
         if not extra.get("interface_v1"):
             log.warning('larder: without "interface_v1": 1 SGLang copies every page and asks for pages one by one')
         self._config = storage_config
@@ -401,7 +399,8 @@ def _bytes_of(tensor: torch.Tensor) -> memoryview:
 
 def _is_split_by_heads(name: Any, host: Any) -> bool:
     """Whether a pool's pages hold this rank's heads, in a model whose main pool is the same on all ranks."""
-    return name == PoolName.MAMBA or any(kind.__name__.startswith("MHA") for kind in type(host).__mro__) or hasattr(host, "v_buffer")
+    is_of_heads = any(kind.__name__.startswith("MHA") for kind in type(host).__mro__) or hasattr(host, "v_buffer")
+    return name == PoolName.MAMBA or is_of_heads
 
 
 def _bandwidth(pool: _Pool, pages: int, began: float) -> float:

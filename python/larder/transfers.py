@@ -65,7 +65,7 @@ class Transfers:
         queued_store_bytes_max: int = QUEUED_STORE_BYTES_MAX,
         after_load: Callable[[Transfer], None] | None = None,
     ) -> None:
-        self.counters: Counter[str] = Counter()
+        self._counters: Counter[str] = Counter()
         self._client = client
         self._namespace = namespace
         self._put_options = {"tokens": tokens_per_block, "ttl_ms": ttl_ms, "durable": durable}
@@ -91,7 +91,7 @@ class Transfers:
             if not transfer.is_load:
                 if self._queued_store_bytes + transfer.byte_count > self._queued_store_bytes_max:
                     transfer.was_dropped = True
-                    self.counters["stores_dropped"] += len(transfer.keys)
+                    self._counters["stores_dropped"] += len(transfer.keys)
                     self._finish(transfer)
                     return
                 self._queued_store_bytes += transfer.byte_count
@@ -101,6 +101,11 @@ class Transfers:
         """Whether a store of this size would be taken now."""
         with self._lock:
             return self._queued_store_bytes + byte_count <= self._queued_store_bytes_max
+
+    def count_dropped(self, block_count: int) -> None:
+        """Counts blocks that the caller did not even submit, because there was no room."""
+        with self._lock:
+            self._counters["stores_dropped"] += block_count
 
     def finished(self) -> list[Transfer]:
         """The transfers that ended since the last call."""
@@ -122,7 +127,7 @@ class Transfers:
     def take_counters(self) -> Counter[str]:
         """The counts since the last call."""
         with self._lock:
-            taken, self.counters = self.counters, Counter()
+            taken, self._counters = self._counters, Counter()
         return taken
 
     def close(self, timeout: float) -> bool:
@@ -144,7 +149,7 @@ class Transfers:
                 log.exception("larder: a transfer of %d blocks failed", len(transfer.keys))
                 transfer.done = []
                 with self._lock:
-                    self.counters["defects"] += 1
+                    self._counters["defects"] += 1
             transfer.done += [False] * (len(transfer.keys) - len(transfer.done))
             transfer.seconds = time.monotonic() - began
             with self._lock:
@@ -163,9 +168,9 @@ class Transfers:
         kind = "load" if transfer.is_load else "store"
         done = sum(transfer.done)
         block_bytes = transfer.byte_count // max(1, len(transfer.keys))
-        self.counters[f"{kind}s"] += done
-        self.counters[f"{kind}s_failed"] += len(transfer.keys) - done
-        self.counters[f"{kind}_bytes"] += done * block_bytes
+        self._counters[f"{kind}s"] += done
+        self._counters[f"{kind}s_failed"] += len(transfer.keys) - done
+        self._counters[f"{kind}_bytes"] += done * block_bytes
 
     def _load(self, transfer: Transfer) -> None:
         for keys, buffers in self._calls(transfer):

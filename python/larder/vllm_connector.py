@@ -104,8 +104,6 @@ class LarderConnector(KVConnectorBase_V1, SupportsHMA):
         ttl_ms = config.pop("ttl_ms", None)
         staging_bytes = config.pop("staging_bytes", STAGING_BYTES)
         settings = EngineSettings.take(config)
-        if config:
-            raise ValueError(f"larder: the connector knows no setting named {', '.join(sorted(config))}")
         layout = _Layout(vllm_config, kv_cache_config)
         self._scheduler: _SchedulerHalf | None = None
         self._worker: _WorkerHalf | None = None
@@ -223,6 +221,8 @@ class _Layout:
         ]
         if not any(group.window is None for group in self.groups):
             raise ValueError("larder: the connector needs a group of layers with full attention; use larder.vllm_tier")
+        if len({group.tokens_per_block for group in self.groups}) != 1:
+            raise ValueError("larder: the connector needs blocks of one size in all groups; use larder.vllm_tier")
         self.has_one_group = len(kv_cache_config.kv_cache_groups) == 1
         # As the scheduler's manager of blocks has it: one hash for so many tokens.
         self.tokens_per_hash = kv_cache_config.hash_block_size or min(group.tokens_per_block for group in self.groups)
@@ -559,8 +559,7 @@ class _WorkerHalf:
         for memory, part in self._parts(meta.stores):
             byte_count = memory.block_bytes * len(part)
             if not self._transfers.has_room_to_store(byte_count):
-                with self._transfers._lock:
-                    self._transfers.counters["stores_dropped"] += len(part)
+                self._transfers.count_dropped(len(part))
                 continue
             copied = memory.gather([block.block_id for block in part])
             self._transfers.submit(

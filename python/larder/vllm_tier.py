@@ -95,8 +95,6 @@ class LarderTier(SecondaryTierManager):
     ) -> None:
         super().__init__(offloading_spec, primary_kv_view, tier_type, backpressure_detector)
         settings = EngineSettings.take(config)
-        if config:
-            raise ValueError(f"larder: the tier knows no setting named {', '.join(sorted(config))}")
         self.locality = Locality(locality) if locality is not None else None
         self.namespace = Namespace(settings.described(describe(offloading_spec, self.block_size_bytes)))
         # The view has two axes, of which Python cannot slice one; over the same bytes with one axis it can.

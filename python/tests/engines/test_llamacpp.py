@@ -200,7 +200,9 @@ def llama_server(directory):
 
 
 def complete(url, tokens):
-    body = {"prompt": tokens, "n_predict": 8, "id_slot": 0, "cache_prompt": True, "temperature": 0, "return_tokens": True}
+    body = {
+        "prompt": tokens, "n_predict": 8, "id_slot": 0, "cache_prompt": True, "temperature": 0, "return_tokens": True
+    }
     request = urllib.request.Request(
         f"{url}/completion", data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
     )

@@ -8,7 +8,7 @@ import pytest
 import vllm_engine  # noqa: F401  (vLLM's modules can be imported from here on)
 from conftest import until
 from live_node import temporary_node
-from vllm.v1.kv_offload.base import LookupResult, ReqContext, ScheduleEndContext, make_offload_key
+from vllm.v1.kv_offload.base import Locality, LookupResult, Medium, ReqContext, ScheduleEndContext, make_offload_key
 from vllm.v1.kv_offload.config import (
     OffloadingCacheConfig,
     OffloadingConfig,
@@ -24,7 +24,7 @@ from larder.vllm_tier import describe
 KIB, MIB = 1 << 10, 1 << 20
 
 
-def offloading_config(extra, chunk_bytes, **changes):
+def offloading_config(extra, chunk_bytes, events=False, **changes):
     """vLLM's normalized configuration of an engine whose chunks have `chunk_bytes`."""
     parallel = {
         "rank": 0, "world_size": 1, "tp_size": 1, "pp_size": 1, "pcp_size": 1, "dcp_size": 1,
@@ -39,7 +39,7 @@ def offloading_config(extra, chunk_bytes, **changes):
         target[name] = value
     return OffloadingConfig(
         worker_kv_bytes_per_block=chunk_bytes,
-        enable_kv_cache_events=False,
+        enable_kv_cache_events=events,
         extra_config=extra,
         engine_id=f"larder-test-{uuid.uuid4().hex[:12]}",
         model=OffloadingModelConfig(**model),
@@ -270,6 +270,14 @@ def test_every_figure_that_is_counted_is_declared(node, tiers):
     for tiers_of_one in (engine, other):
         types, values = tiers_of_one.tier.get_stats().metric_sections()
         assert values and set(values) <= set(declared)
+
+
+def test_what_was_stored_is_told_to_vllms_event_stream(node, tiers):
+    engine = tiers(node.address, settings={"enable_kv_events": True, "locality": "REMOTE"}, events=True)
+    keys = keys_of(3)
+    engine.store(keys, payloads_of(3, 64 * KIB))
+    (event,) = [event for event in engine.manager.take_events() if event.medium is Medium.STORAGE]
+    assert (event.keys, event.removed, event.locality) == (keys, False, Locality.REMOTE)
 
 
 def test_two_layouts_never_meet(node, tiers):
