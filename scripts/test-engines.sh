@@ -10,7 +10,7 @@
 # The first run makes a virtual environment and unpacks the engines' Python files, some 2 GB in
 # ${XDG_CACHE_HOME:-~/.cache}/larder/engines, which later runs use again. No GPU is needed: what stands in for one is in
 # python/tests/engines. LMCache wants a torch of its own (6 GB more): set LMCACHE_VENV to a virtual environment that has
-# LMCache, or ask for it by name.
+# LMCache, or ask for it by name. llama.cpp's own server takes part where LLAMA_SERVER and LLAMA_MODEL name it and a model.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -129,8 +129,8 @@ run() {
     local engine=$1 interpreter=$2
     shift 2
     say "== $engine"
-    if (cd "$tests" && LARDER_BIN="$larder" LARDER_ENGINES="$cache/src" OMP_NUM_THREADS=2 \
-        PYTHONDONTWRITEBYTECODE=1 nice "$interpreter" -m pytest -q -p no:cacheprovider -W ignore "$@" >&2); then
+    if (cd "$tests" && LARDER_BIN="$larder" LARDER_ENGINES="$cache/src" LARDER_STRICT="$strict" OMP_NUM_THREADS=2 \
+        PYTHONDONTWRITEBYTECODE=1 nice "$interpreter" -m pytest -q -rs -p no:cacheprovider -W ignore "$@" >&2); then
         passed+=("$engine")
     else
         failed+=("$engine")

@@ -5,7 +5,7 @@ not known is refused: a misspelt setting that is silently ignored costs more tha
 
 =====================  =========================================================================================
 address                where the node listens: HOST:PORT, redis://HOST:PORT or unix:///PATH (default 127.0.0.1:7379)
-username, password     as the node's users file has them; `password` also from the variable LARDER_PASSWORD
+username, password     as the node's users file has them; without `password` the variable LARDER_PASSWORD
 lookup_deadline_ms     how long a lookup may take before it is a miss (default 250)
 transfer_deadline_ms   how long one call that moves blocks may take before they are misses (default 2,000)
 connections            connections to the node, of which one is kept for lookups (default 3)
@@ -43,7 +43,7 @@ class EngineSettings:
     def take(cls, config: dict[str, Any]) -> EngineSettings:
         """Removes the common names from `config` and checks them; raises ``ValueError`` for any other name in it."""
         taken = {name: config.pop(name) for name in cls.__dataclass_fields__ if name in config}
-        if taken.get("password") is None:
+        if taken.get("username") is not None and taken.get("password") is None:
             taken["password"] = os.environ.get("LARDER_PASSWORD")
         if config:
             raise ValueError(f"larder: no setting is named {', '.join(sorted(map(str, config)))}")

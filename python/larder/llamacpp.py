@@ -16,6 +16,7 @@ Prints one JSON object. Exits 0 when done, 3 when the node does not have the slo
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import mmap
@@ -54,23 +55,19 @@ class SlotStore:
 
     def store(self, name: str, path: str) -> dict[str, Any]:
         """Stores a file; raises `Failed` when the node did not take all of it."""
-        with open(path, "rb") as file, _mapped(file, mmap.ACCESS_READ) as memory:
-            whole = memoryview(memory)
-            try:
-                chunks = [whole[start : start + CHUNK_BYTES] for start in range(0, len(whole), CHUNK_BYTES)]
-                digests = [hashlib.sha256(chunk).digest() for chunk in chunks]
-                keys = _chain(digests)
-                held = self._client.match(self._namespace, keys, lease_ms=LEASE_MS)
-                with held:
-                    for key, chunk in list(zip(keys, chunks))[held.count :]:
-                        self._put(key, chunk)
-                    digest = hashlib.sha256(whole).hexdigest()
-                    listing = {"bytes": len(whole), "sha256": digest, "chunks": [item.hex() for item in digests]}
-                    self._replace(_name_key(name), json.dumps(listing).encode())
-                for chunk in chunks:
-                    chunk.release()
-            finally:
-                whole.release()
+        with contextlib.ExitStack() as stack:
+            file = stack.enter_context(open(path, "rb"))
+            whole = stack.enter_context(memoryview(stack.enter_context(_mapped(file, mmap.ACCESS_READ))))
+            starts = range(0, len(whole), CHUNK_BYTES)
+            chunks = [stack.enter_context(whole[start : start + CHUNK_BYTES]) for start in starts]
+            digests = [hashlib.sha256(chunk).digest() for chunk in chunks]
+            keys = _chain(digests)
+            held = stack.enter_context(self._client.match(self._namespace, keys, lease_ms=LEASE_MS))
+            for key, chunk in list(zip(keys, chunks))[held.count :]:
+                self._put(key, chunk)
+            digest = hashlib.sha256(whole).hexdigest()
+            listing = {"bytes": len(whole), "sha256": digest, "chunks": [item.hex() for item in digests]}
+            self._replace(_name_key(name), json.dumps(listing).encode())
         return {"bytes": listing["bytes"], "chunks": len(digests), "chunks_sent": len(digests) - held.count}
 
     def fetch(self, name: str, path: str) -> dict[str, Any] | None:
@@ -103,17 +100,13 @@ class SlotStore:
 
     def _fill(self, file: Any, keys: list[bytes], digests: list[bytes], digest: str) -> bool:
         """Receives the chunks into the file; whether all came and are what they were."""
-        with _mapped(file, mmap.ACCESS_WRITE) as memory:
-            whole = memoryview(memory)
-            try:
-                for index, key in enumerate(keys):
-                    with whole[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES] as chunk:
-                        arrived = self._client.get_into(self._namespace, [key], [chunk]) == [True]
-                        if not arrived or hashlib.sha256(chunk).digest() != digests[index]:
-                            return False
-                return hashlib.sha256(whole).hexdigest() == digest
-            finally:
-                whole.release()
+        with _mapped(file, mmap.ACCESS_WRITE) as memory, memoryview(memory) as whole:
+            for index, key in enumerate(keys):
+                with whole[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES] as chunk:
+                    arrived = self._client.get_into(self._namespace, [key], [chunk]) == [True]
+                    if not arrived or hashlib.sha256(chunk).digest() != digests[index]:
+                        return False
+            return hashlib.sha256(whole).hexdigest() == digest
 
     def _listing(self, name: str) -> tuple[int, str, list[bytes]] | None:
         """What a name's list of chunks says, if it says something that can be."""

@@ -217,8 +217,10 @@ class _Layout:
                 window=_window(group.kv_cache_spec),
             )
             for index, group in enumerate(kv_cache_config.kv_cache_groups)
-            if index in kv_cache_config.prefix_cacheable_group_ids
         ]
+        if len(kv_cache_config.prefix_cacheable_group_ids) != len(self.groups):
+            # What is loaded would lack the state of the others.
+            raise ValueError("larder: the connector needs hashes for all groups of layers; use larder.vllm_tier")
         if not any(group.window is None for group in self.groups):
             raise ValueError("larder: the connector needs a group of layers with full attention; use larder.vllm_tier")
         if len({group.tokens_per_block for group in self.groups}) != 1:

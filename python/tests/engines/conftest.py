@@ -22,6 +22,13 @@ from live_node import temporary_node  # noqa: E402
 PATIENCE = float(os.environ.get("LARDER_TEST_PATIENCE", "120"))
 
 
+def pytest_sessionfinish(session, exitstatus):
+    """With --strict of the script, a test that was skipped is a failure."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("LARDER_STRICT") == "true" and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.fixture
 def stack():
     with contextlib.ExitStack() as stack:

@@ -31,6 +31,7 @@ def sidecar(*arguments):
     done = subprocess.run(
         [sys.executable, "-m", "larder.llamacpp", *map(str, arguments)], capture_output=True, text=True, env=environment
     )
+    assert "Traceback" not in done.stderr
     return done.returncode, json.loads(done.stdout) if done.stdout else {}, done.stderr
 
 

@@ -315,7 +315,8 @@ class Engine:
             first = 0 if window is None else max(0, end - window + 1)
             blocks, places = _slots(ids, first, end)
             for layer_name in group.layer_names:
-                right = (self._raw(layer_name)[blocks, :, places] == contents(states[first:], layer_name)).all((1, 2))
+                there = self._raw(layer_name)[blocks, :, places]
+                right = (there == contents(states[first:], layer_name)).all((1, 2))
                 self.wrong += [(name, layer_name, first + int(place)) for place in np.nonzero(~right)[0]]
 
     def _raw(self, layer_name):
@@ -336,7 +337,8 @@ def states_of(tokens):
 
 def contents(states, layer_name):
     """The bytes of some positions in one layer: [position, head, bytes]."""
-    seeds = np.array(states, dtype=np.uint64) ^ np.uint64(int.from_bytes(layer_name.removeprefix("layers.").encode()[:8], "little"))
+    number = int.from_bytes(layer_name.removeprefix("layers.").encode()[:8], "little")
+    seeds = np.array(states, dtype=np.uint64) ^ np.uint64(number)
     once = seeds.view(np.uint8).reshape(len(states), 1, 8)
     return np.tile(once, (1, KV_HEADS, 4 * HEAD_SIZE // 8))
 
