@@ -14,7 +14,7 @@ import larder
 def engines(stack, recipe, tmp_path):
     """Makes engines from a recipe's file."""
 
-    def make(name, address, block_count=512, layers=4, windowed_layers=0, **changes):
+    def make(name, address, block_count=512, layers=4, windowed_layers=0, ranks=1, **changes):
         transfer = recipe(name, address)
         extra = transfer["kv_connector_extra_config"]
         if "secondary_tiers" in extra:
@@ -24,7 +24,7 @@ def engines(stack, recipe, tmp_path):
             extra["secondary_tiers"][0].update(changes)
         else:
             extra.update(changes)
-        config = vllm_config(tmp_path, transfer)
+        config = vllm_config(tmp_path, transfer, tensor_parallel_size=ranks)
         engine = Engine(config, kv_cache_config(block_count, layers, windowed_layers))
         stack.callback(engine.close)
         return engine
@@ -47,9 +47,9 @@ def serve(engine, name, tokens, max_tokens=1):
 
 def settle(engine):
     """Steps until nothing of the engine's stores is under way."""
-    worker = getattr(engine.worker, "_worker", None)
-    if worker is not None:
-        until(lambda: worker._transfers.unfinished_count == 0, what="the end of the stores")
+    halves = [getattr(worker.connector, "_worker", None) for worker in engine.workers]
+    if all(halves):
+        until(lambda: not any(half._transfers.unfinished_count for half in halves), what="the end of the stores")
         return
     manager = engine.scheduler.connector.connector_scheduler.manager
     for _ in range(3):
@@ -71,6 +71,29 @@ def test_a_second_engine_loads_what_the_first_computed(node, engines, name):
     assert serve(second, "b", tokens) >= 960
     assert serve(second, "c", prompt(300, 2)) == 0
     assert serve(second, "d", tokens[:500] + prompt(300, 3)) >= 480
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_each_of_two_ranks_loads_its_own_share(node, engines, name):
+    tokens = prompt(600, 90)
+    first = engines(name, node.address, ranks=2)
+    serve(first, "a", tokens)
+    settle(first)
+    assert serve(engines(name, node.address, ranks=2), "b", tokens) >= 576
+    # Another shape has other blocks.
+    assert serve(engines(name, node.address), "c", tokens) == 0
+
+
+def test_what_one_rank_lacks_is_no_hit_of_the_connector(node, engines):
+    tokens = prompt(600, 91)
+    first = engines("vllm-connector.json", node.address, ranks=2)
+    serve(first, "a", tokens)
+    settle(first)
+    second = engines("vllm-connector.json", node.address, ranks=2)
+    half = second.scheduler.connector._scheduler
+    key = half._layout.key(first.request("named", tokens, 1), half._layout.groups[0], 20)
+    assert half._client.delete(half._namespaces[1], [key]) == 1
+    assert serve(second, "b", tokens) == 20 * TOKENS_PER_BLOCK
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -190,7 +213,7 @@ def test_the_connector_counts(node, engines):
     engine = engines("vllm-connector.json", node.address)
     serve(engine, "a", prompt(500, 70))
     settle(engine)
-    left = engine.worker.get_kv_connector_stats()
+    left = engine.workers[0].connector.get_kv_connector_stats()
     assert engine.stats["stores"] + (left.reduce()["stores"] if left else 0) == 500 // TOKENS_PER_BLOCK
 
 

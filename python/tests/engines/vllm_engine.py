@@ -7,6 +7,7 @@ connector's two halves, the tiering manager and the shared memory region, is vLL
 """
 
 import collections
+import copy
 import json
 import os
 import pathlib
@@ -37,10 +38,12 @@ from vllm.config import (  # noqa: E402
     DeviceConfig,
     KVTransferConfig,
     ModelConfig,
+    ParallelConfig,
     SchedulerConfig,
     VllmConfig,
 )
 from vllm.distributed.kv_transfer.kv_connector.factory import KVConnectorFactory  # noqa: E402
+from vllm.distributed.kv_transfer.kv_connector.utils import KVOutputAggregator  # noqa: E402
 from vllm.distributed.kv_transfer.kv_connector.v1.base import KVConnectorRole  # noqa: E402
 from vllm.distributed.kv_transfer.kv_connector.v1.metrics import KVConnectorStats  # noqa: E402
 from vllm.sampling_params import SamplingParams  # noqa: E402
@@ -154,6 +157,7 @@ def vllm_config(directory, transfer, max_tokens=4096, tensor_parallel_size=1):
             is_encoder_decoder=False,
         ),
         device_config=DeviceConfig("cpu"),
+        parallel_config=ParallelConfig(tensor_parallel_size=tensor_parallel_size, distributed_executor_backend="mp"),
         kv_transfer_config=KVTransferConfig(**transfer),
     )
 
@@ -198,15 +202,8 @@ class Engine:
             block_size=TOKENS_PER_BLOCK,
             hash_block_size=TOKENS_PER_BLOCK,
         )
-        self.worker = KVConnectorFactory.create_connector(config, KVConnectorRole.WORKER, caches)
-        shape = (caches.num_blocks, KV_HEADS, TOKENS_PER_BLOCK, 2 * HEAD_SIZE)
-        # As vLLM lays them out: the layers of one group behind each other, other groups over the same memory.
-        largest = max(len(group.layer_names) for group in caches.kv_cache_groups)
-        memory = torch.zeros((largest, *shape), dtype=torch.bfloat16)
-        self.layers = {
-            name: memory[index] for group in caches.kv_cache_groups for index, name in enumerate(group.layer_names)
-        }
-        self.worker.register_kv_caches(self.layers)
+        self.workers = [_Worker(config, caches, rank) for rank in range(config.parallel_config.world_size)]
+        self._aggregator = KVOutputAggregator.from_connector(self.scheduler.connector, len(self.workers))
         self._tables = {}
         self.tokens = {}
         self.computed = {}
@@ -214,17 +211,20 @@ class Engine:
         self.loaded_tokens = {}
         self.stats = collections.Counter()
 
-    def add(self, name, tokens, max_tokens=1):
-        """A request that arrives."""
+    def request(self, name, tokens, max_tokens):
+        """A request as vLLM makes it."""
         parameters = SamplingParams(ignore_eos=True, max_tokens=max_tokens)
         parameters.update_from_generation_config({}, 2)
-        request = Request(
+        return Request(
             request_id=name, prompt_token_ids=list(tokens), sampling_params=parameters, pooling_params=None,
             block_hasher=self._hasher,
         )
+
+    def add(self, name, tokens, max_tokens=1):
+        """A request that arrives."""
         self.tokens[name] = list(tokens)
         self.computed[name] = 0
-        self.scheduler.add_request(request)
+        self.scheduler.add_request(self.request(name, tokens, max_tokens))
 
     @property
     def is_busy(self):
@@ -233,45 +233,33 @@ class Engine:
     def step(self):
         """One step of the engine, as vLLM's core makes it."""
         output = self.scheduler.schedule()
-        meta = output.kv_connector_metadata
-        if hasattr(self.worker, "handle_preemptions"):
-            self.worker.handle_preemptions(meta)
-        self.worker.bind_connector_metadata(meta)
-        if output.has_sync_kv_loads:
-            self.worker.start_load_kv(None)
-        sampled = self._forward(output)
-        if not output.has_sync_kv_loads:
-            self.worker.start_load_kv(None)
-        self.worker.wait_for_save()
-        results = self.worker.get_transfer_results(output.finished_req_ids)
-        transferred = KVConnectorOutput(
-            finished_sending=results.finished_sending,
-            finished_recving=results.finished_recving,
-            failed_recving=results.failed_recving,
-            invalid_block_ids=self.worker.get_block_ids_with_load_errors(),
-            kv_connector_stats=self.worker.get_kv_connector_stats(),
-            kv_connector_worker_meta=self.worker.build_connector_worker_meta(),
-        )
-        if isinstance(transferred.kv_connector_stats, KVConnectorStats):
-            self.stats.update(transferred.kv_connector_stats.reduce())
-        self.worker.clear_connector_metadata()
+        self._note_blocks(output)
+        sampled = self._sample(output)
         names = list(output.num_scheduled_tokens)
-        self.scheduler.update_from_output(
-            output,
+        results = [
             ModelRunnerOutput(
                 req_ids=names,
                 req_id_to_index={name: index for index, name in enumerate(names)},
                 sampled_token_ids=[sampled[name] for name in names],
-                kv_connector_output=transferred,
-            ),
-        )
+                kv_connector_output=worker.step(output, lambda worker=worker: self._forward(worker, output)),
+            )
+            for worker in self.workers
+        ]
+        result = self._aggregator.aggregate(results)
+        stats = result.kv_connector_output.kv_connector_stats
+        if isinstance(stats, KVConnectorStats):
+            self.stats.update(stats.reduce())
+        for name, tokens in sampled.items():
+            self.tokens[name] += tokens
+        self.scheduler.update_from_output(output, result)
 
     def close(self):
         self.scheduler.shutdown()
-        self.worker.shutdown()
+        for worker in self.workers:
+            worker.connector.shutdown()
 
-    def _forward(self, output):
-        """Checks that every token before this step has its bytes, then writes those of the step's tokens."""
+    def _note_blocks(self, output):
+        """Keeps each request's table of blocks, as a worker does."""
         for new in output.scheduled_new_reqs:
             self._tables[new.req_id] = [list(ids) for ids in new.block_ids]
             if self.computed[new.req_id] == 0:
@@ -286,44 +274,92 @@ class Engine:
                 for ids, more in zip(self._tables[name], fresh):
                     ids.extend(more)
             self.computed[name] = cached.num_computed_tokens[index]
+
+    def _sample(self, output):
+        """The token of each request whose last token is computed in this step."""
         sampled = {}
         for name, count in output.num_scheduled_tokens.items():
-            start = self.computed[name]
-            self._check(name, start)
-            end = start + count
-            self._write(name, start, end)
-            request = self.scheduler.requests[name]
-            if end >= request.num_tokens:
-                token = (sum(self.tokens[name][-8:]) * 31 + end) % 997 + 3
-                self.tokens[name].append(token)
-                sampled[name] = [token]
-            else:
-                sampled[name] = []
+            end = self.computed[name] + count
+            token = (sum(self.tokens[name][-8:]) * 31 + end) % 997 + 3
+            sampled[name] = [token] if end >= self.scheduler.requests[name].num_tokens else []
         return sampled
 
-    def _write(self, name, start, end):
-        states = states_of(self.tokens[name][:end])[start:]
-        for group, ids in self._groups(name):
+    def _forward(self, worker, output):
+        """Checks that every token before this step has its bytes, then writes those of the step's tokens."""
+        for name, count in output.num_scheduled_tokens.items():
+            start = self.computed[name]
+            self.wrong += [(name, *place) for place in worker.check(self._groups(name), self.tokens[name], start)]
+            worker.write(self._groups(name), self.tokens[name], start, start + count)
+
+    def _groups(self, name):
+        return zip(self.caches.kv_cache_groups, self._tables[name])
+
+
+class _Worker:
+    """One rank: its connector, its memory, and its share of the model."""
+
+    def __init__(self, config, caches, rank):
+        self.rank = rank
+        config = copy.deepcopy(config)
+        config.parallel_config.rank = rank
+        self.connector = KVConnectorFactory.create_connector(config, KVConnectorRole.WORKER, caches)
+        shape = (caches.num_blocks, KV_HEADS, TOKENS_PER_BLOCK, 2 * HEAD_SIZE)
+        # As vLLM lays them out: the layers of one group behind each other, other groups over the same memory.
+        largest = max(len(group.layer_names) for group in caches.kv_cache_groups)
+        memory = torch.zeros((largest, *shape), dtype=torch.bfloat16)
+        self.layers = {
+            name: memory[index] for group in caches.kv_cache_groups for index, name in enumerate(group.layer_names)
+        }
+        self.connector.register_kv_caches(self.layers)
+
+    def step(self, output, forward):
+        """A worker's part of one step, in the order of vLLM's model runner."""
+        connector, meta = self.connector, output.kv_connector_metadata
+        connector.handle_preemptions(meta)
+        connector.bind_connector_metadata(meta)
+        if output.has_sync_kv_loads:
+            connector.start_load_kv(None)
+        forward()
+        if not output.has_sync_kv_loads:
+            connector.start_load_kv(None)
+        connector.wait_for_save()
+        results = connector.get_transfer_results(output.finished_req_ids)
+        transferred = KVConnectorOutput(
+            finished_sending=results.finished_sending,
+            finished_recving=results.finished_recving,
+            failed_recving=results.failed_recving,
+            invalid_block_ids=connector.get_block_ids_with_load_errors(),
+            kv_connector_stats=connector.get_kv_connector_stats(),
+            kv_connector_worker_meta=connector.build_connector_worker_meta(),
+        )
+        connector.clear_connector_metadata()
+        return transferred
+
+    def write(self, groups, tokens, start, end):
+        states = states_of(tokens[:end])[start:]
+        for group, ids in groups:
             blocks, places = _slots(ids, start, end)
             for layer_name in group.layer_names:
-                self._raw(layer_name)[blocks, :, places] = contents(states, layer_name)
+                self._raw(layer_name)[blocks, :, places] = self._contents(states, layer_name)
 
-    def _check(self, name, end):
-        states = states_of(self.tokens[name][:end])
-        for group, ids in self._groups(name):
+    def check(self, groups, tokens, end):
+        """The layers and positions whose bytes are wrong, of all positions before `end` that attention reaches."""
+        states = states_of(tokens[:end])
+        for group, ids in groups:
             window = getattr(group.kv_cache_spec, "sliding_window", None)
             first = 0 if window is None else max(0, end - window + 1)
             blocks, places = _slots(ids, first, end)
             for layer_name in group.layer_names:
                 there = self._raw(layer_name)[blocks, :, places]
-                right = (there == contents(states[first:], layer_name)).all((1, 2))
-                self.wrong += [(name, layer_name, first + int(place)) for place in np.nonzero(~right)[0]]
+                right = (there == self._contents(states[first:], layer_name)).all((1, 2))
+                for place in np.nonzero(~right)[0]:
+                    yield self.rank, layer_name, first + int(place)
+
+    def _contents(self, states, layer_name):
+        return contents(states, f"{self.rank}{layer_name.removeprefix('layers')}")
 
     def _raw(self, layer_name):
         return self.layers[layer_name].view(torch.uint8).numpy()
-
-    def _groups(self, name):
-        return zip(self.caches.kv_cache_groups, self._tables[name])
 
 
 def states_of(tokens):
@@ -337,7 +373,7 @@ def states_of(tokens):
 
 def contents(states, layer_name):
     """The bytes of some positions in one layer: [position, head, bytes]."""
-    number = int.from_bytes(layer_name.removeprefix("layers.").encode()[:8], "little")
+    number = int.from_bytes(layer_name.encode()[:8], "little")
     seeds = np.array(states, dtype=np.uint64) ^ np.uint64(number)
     once = seeds.view(np.uint8).reshape(len(states), 1, 8)
     return np.tile(once, (1, KV_HEADS, 4 * HEAD_SIZE // 8))
