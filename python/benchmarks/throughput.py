@@ -2,8 +2,9 @@
 """GET and PUT through this client, redis-py, and LMCache's native RESP client, against one node, in one run.
 
 Each round does every client's turn once, in an order that changes, so that a slow moment of the machine meets all. What
-is printed is the median over the rounds, and for comparisons the median of the rounds' ratios. Every byte that is read is
-compared once, before the rounds. A client that is not installed is left out, and the command says so.
+is printed is the median over the rounds, and for comparisons the median of the rounds' ratios; then what client and node
+together cost of the processor. Every byte that is read is compared once, before the rounds. A client that is not
+installed is left out, and the command says so.
 
     LARDER_BIN=.build/release/larder python3 python/benchmarks/throughput.py
 
@@ -176,30 +177,43 @@ def ways(node, port):
     return made
 
 
-def measure(clients, size, count, batch, rounds):
+def processor_seconds(pid):
+    """What all threads of a process have run so far; another program's turn on a busy machine does not count."""
+    return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
+
+
+def measure(clients, node, size, count, batch, rounds):
+    """For each client and operation the rounds' rates, GB/s, and the processor time of client and node, s/GB."""
+
+    def now():
+        return time.perf_counter(), processor_seconds(os.getpid()) + processor_seconds(node.pid)
+
     payloads = [memoryview(bytearray(os.urandom(4096) * (size // 4096))) for _ in range(count)]
     for index, payload in enumerate(payloads):
         payload[:8] = index.to_bytes(8, "big")
     buffers = [memoryview(bytearray(b"\1" * size)) for _ in range(count)]
     rates = {(client.name, what): [] for client in clients for what in ("put", "get")}
+    costs = {name: [] for name in rates}
     for turn in range(-1, rounds):
         shift = turn % len(clients)
         for client in clients[shift:] + clients[:shift]:
             keys = [b"%s-%d-%d-%d" % (client.name.encode(), size, turn, index) for index in range(count)]
-            start = time.perf_counter()
+            start = now()
             client.put(keys, payloads, batch)
-            middle = time.perf_counter()
+            middle = now()
             values = client.get(keys, buffers, batch)
-            end = time.perf_counter()
+            end = now()
             if turn < 0:
                 # Not timed: connections, first touches of memory, and whether the bytes are right.
                 assert all(value == payload for value, payload in zip(values, payloads)), client.name
             else:
-                rates[client.name, "put"].append(size * count / (middle - start) / 1e9)
-                rates[client.name, "get"].append(size * count / (end - middle) / 1e9)
+                for what, begin, done in (("put", start, middle), ("get", middle, end)):
+                    gigabytes = size * count / 1e9
+                    rates[client.name, what].append(gigabytes / (done[0] - begin[0]))
+                    costs[client.name, what].append((done[1] - begin[1]) / gigabytes)
             values = None
             client.delete(keys)
-    return rates
+    return rates, costs
 
 
 def main():
@@ -218,12 +232,15 @@ def main():
         )
         print(f"{'':>14}" + "".join(f"{name:>15}" for name in names))
         table = {}
+        cost = {}
         for size in map(int, settings.sizes.split(",")):
             for batch in (settings.batch, 1):
-                rates = measure(clients, size * MIB, max(1, settings.bytes // size), batch, settings.rounds)
+                count = max(1, settings.bytes // size)
+                rates, costs = measure(clients, node, size * MIB, count, batch, settings.rounds)
                 for what in ("get", "put"):
                     form = "one" if batch == 1 else "all"
                     row = table[what, size, form] = {name: rates[name, what] for name in names}
+                    cost[what, size, form] = {name: costs[name, what] for name in names}
                     medians = "".join(f"{statistics.median(row[name]):>15.2f}" for name in names)
                     print(f"{what} {size:>2} MiB {form:>4}{medians}", flush=True)
         for other in names[3:]:
@@ -234,6 +251,10 @@ def main():
                     for name in names[:3]
                 )
                 print(f"{what} {size:>2} MiB {form:>4}" + "".join(f"{ratio:>15.2f}" for ratio in ratios))
+        print("\nprocessor time of client and node together, s/GB")
+        for (what, size, form), row in cost.items():
+            medians = "".join(f"{statistics.median(row[name]):>15.2f}" for name in names)
+            print(f"{what} {size:>2} MiB {form:>4}{medians}")
         for client in clients:
             client.close()
 

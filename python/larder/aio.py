@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from .client import Client, Key
+from .arguments import Key
+from .client import Client
 from .namespace import Namespace
 from .results import Blocks, Lease, Match, PutResult
 
@@ -18,8 +19,8 @@ Result = TypeVar("Result")
 class AsyncClient:
     """`Client` for asyncio: the same calls, awaited.
 
-    Each call runs in a thread of a small pool of its own, and not on the loop's sockets. A payload then takes one system
-    call, with Python's lock released, instead of one wake-up of the loop for every few ten KiB; copies out of shared
+    Each call runs in a thread of a small pool of its own, and not on the loop's sockets. A payload then takes one
+    system call, with Python's lock released, instead of one wake-up of the loop for every few ten KiB; copies out of shared
     memory cannot hold up the loop; and deadlines, breaker and proofs are one piece of code. The price is a hop to
     a thread, some 50 us a call: batch keys.
 

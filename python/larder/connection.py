@@ -30,6 +30,7 @@ DIRECT_BYTES_MIN = 16 << 10
 _HEADER_BYTES = 64
 _SEND_PIECES_MAX = 512
 _DESCRIPTORS_MAX = 4
+_AT_ONCE = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
 _TIMEVAL = struct.Struct("@ll")
 
 
@@ -43,9 +44,6 @@ class Stream:
         sock.setblocking(True)
         self.sock = sock
         self.is_unix = sock.family == socket.AF_UNIX
-        # TCP's timeout is for a whole call, so the kernel may wait as long as it likes to; a Unix socket's begins anew
-        # with every piece that it takes.
-        self._send_flags = socket.MSG_NOSIGNAL | (socket.MSG_DONTWAIT if self.is_unix else 0)
         self._fd = sock.fileno()
         self._readable = select.poll()
         self._readable.register(self._fd, select.POLLIN)
@@ -64,40 +62,45 @@ class Stream:
         views = [piece if isinstance(piece, memoryview) else memoryview(piece) for piece in pieces]
         first = 0
         try:
+            # What is small is taken at once, and of what is large a good part.
+            flags: int = _AT_ONCE
             while first < len(views):
-                left = deadline.remaining()
-                if not self._writable.poll(left * 1000):
-                    continue
-                if not self.is_unix:
-                    self._set_timeout(socket.SO_SNDTIMEO, left)
                 try:
-                    sent = self.sock.sendmsg(views[first : first + _SEND_PIECES_MAX], (), self._send_flags)
+                    sent = self.sock.sendmsg(views[first : first + _SEND_PIECES_MAX], (), flags)
                 except BlockingIOError:
-                    continue
+                    sent = 0
                 while first < len(views) and sent >= len(views[first]):
                     sent -= len(views[first])
                     first += 1
-                if sent:
+                if first < len(views):
                     views[first] = views[first][sent:]
+                    flags = self._wait_to_send(deadline)
         except OSError as error:
             raise self.lost(error) from None
         except ConnectionLost:
             self.close()
             raise
 
+    def _wait_to_send(self, deadline: Deadline) -> int:
+        """Waits until the system takes more; with what flags to give it."""
+        _wait(self._writable, deadline)
+        if self.is_unix:
+            # Its timeout begins anew with every piece that it takes.
+            return _AT_ONCE
+        # TCP's is for the whole call: the kernel may wait for the reader as long as we would.
+        self._set_timeout(socket.SO_SNDTIMEO, deadline)
+        return socket.MSG_NOSIGNAL
+
     # Receiving
 
-    def _wait(self, deadline: Deadline) -> None:
-        """Waits for bytes. The kernel is told the rest of the deadline too: nothing waits longer, whatever comes."""
-        while True:
-            left = deadline.remaining()
-            if self._readable.poll(left * 1000):
-                break
-        self._set_timeout(socket.SO_RCVTIMEO, left)
+    def _wait_for_much(self, deadline: Deadline) -> None:
+        """Waits for bytes, and tells the kernel the rest of the deadline, for a call that waits for all of them."""
+        _wait(self._readable, deadline)
+        self._set_timeout(socket.SO_RCVTIMEO, deadline)
 
-    def _set_timeout(self, option: int, left: float) -> None:
+    def _set_timeout(self, option: int, deadline: Deadline) -> None:
         # Never 0, which would be for ever.
-        seconds, microseconds = divmod(int(left * 1e6) or 1, 1_000_000)
+        seconds, microseconds = divmod(int(deadline.remaining() * 1e6) or 1, 1_000_000)
         self.sock.setsockopt(socket.SOL_SOCKET, option, _TIMEVAL.pack(seconds, microseconds))
 
     def _fill(self, deadline: Deadline, ahead: int) -> None:
@@ -111,10 +114,10 @@ class Stream:
             self._buffer[: len(rest)] = rest
             self._start, self._end = 0, len(rest)
         place = self._buffer[self._end : self._end + ahead]
-        self._wait(deadline)
+        _wait(self._readable, deadline)
         try:
             if self._descriptors is None:
-                count = self.sock.recv_into(place)
+                count = self.sock.recv_into(place, 0, socket.MSG_DONTWAIT)
             else:
                 count = self._receive_descriptors(place)
         except BlockingIOError:
@@ -126,7 +129,7 @@ class Stream:
 
     def _receive_descriptors(self, place: memoryview) -> int:
         data, descriptors, _, _ = socket.recv_fds(
-            self.sock, len(place), _DESCRIPTORS_MAX, socket.MSG_CMSG_CLOEXEC
+            self.sock, len(place), _DESCRIPTORS_MAX, socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT
         )
         assert self._descriptors is not None
         self._descriptors += descriptors
@@ -141,7 +144,7 @@ class Stream:
             place[:filled] = self._buffer[self._start : self._start + filled]
             self._start += filled
         while filled < size:
-            self._wait(deadline)
+            self._wait_for_much(deadline)
             try:
                 count = self.sock.recv_into(place[filled:], 0, socket.MSG_WAITALL)
             except BlockingIOError:
@@ -161,7 +164,7 @@ class Stream:
             self._start += buffered
         left = size - buffered
         while left:
-            self._wait(deadline)
+            self._wait_for_much(deadline)
             try:
                 piece = self.sock.recv(left, socket.MSG_WAITALL)
             except BlockingIOError:
@@ -332,6 +335,12 @@ class Stream:
         self.sock.close()
         for descriptor in self.take_descriptors():
             os.close(descriptor)
+
+
+def _wait(poll: select.poll, deadline: Deadline) -> None:
+    """Waits for an event."""
+    while not poll.poll(deadline.remaining() * 1000):
+        pass
 
 
 def number(text: bytes) -> int:

@@ -4,42 +4,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import wire
+from .batches import cut
 from .connection import Connection
 from .deadline import Deadline
 from .errors import LarderError
-from .limits import PAYLOAD_REQUEST_BYTES_MAX, PAYLOAD_REQUEST_KEYS_MAX, REQUESTS_AHEAD
+from .limits import REQUESTS_AHEAD
+from .link import NodeLink
 from .namespace import Namespace
 from .wire import ErrorReply
 
-if TYPE_CHECKING:
-    from .client import Client
-
-
-def cut(indices: Sequence[int], sizes: Sequence[int]) -> list[list[int]]:
-    """Cuts a call with many payloads into requests of bounded length; `sizes` by index, 0 where it is not known."""
-    batches: list[list[int]] = []
-    byte_count = 0
-    for index in indices:
-        size = sizes[index]
-        batch = batches[-1] if batches else None
-        if (
-            batch is None
-            or len(batch) >= PAYLOAD_REQUEST_KEYS_MAX
-            or byte_count + size > PAYLOAD_REQUEST_BYTES_MAX
-        ):
-            batch = []
-            batches.append(batch)
-            byte_count = 0
-        batch.append(index)
-        byte_count += size
-    return batches
-
 
 def load(
-    client: Client,
+    link: NodeLink,
     connection: Connection,
     ns: Namespace,
     keys: Sequence[bytes],
@@ -62,23 +41,21 @@ def load(
         while waiting and len(asked) < REQUESTS_AHEAD:
             batch = waiting.popleft()
             request = wire.keys_request(b"KV.GET", ns.wire_id, (), [keys[index] for index in batch])
-            asked.append((batch, client._send(connection, ns, [request], deadline)))
+            asked.append((batch, link.send(connection, ns, [request], deadline)))
         batch, describes = asked.popleft()
-        client._read_before(connection, ns, describes, deadline)
+        link.read_before(connection, ns, describes, deadline)
         error = connection.stream.array_length(deadline, len(batch), sizes[batch[0]])
         if error is not None:
-            from .client import answered_with
-
-            problem = answered_with(error)
+            problem = error.error()
             continue
         for index in batch:
-            results[index] = _receive(client, connection, places, index, sizes[index], deadline)
+            results[index] = _receive(link, connection, places, index, sizes[index], deadline)
     if problem is not None:
         raise problem
 
 
 def _receive(
-    client: Client, connection: Connection, places: list[Any], index: int, expected: int, deadline: Deadline
+    link: NodeLink, connection: Connection, places: list[Any], index: int, expected: int, deadline: Deadline
 ) -> bool:
     stream = connection.stream
     size = stream.payload_length(deadline, expected)
@@ -91,7 +68,7 @@ def _receive(
         places[index] = payload
         return True
     if size != len(place):
-        client._counters.add(length_mismatches=1)
+        link.counters.add(length_mismatches=1)
         stream.skip(size, deadline)
         stream.end_of_payload(deadline)
         return False

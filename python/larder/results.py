@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import Client
     from .connection import Connection
+    from .link import NodeLink
 
 
 @dataclass(frozen=True)
@@ -28,18 +28,18 @@ class PutResult:
 class Lease:
     """What a match found stays readable until the lease ends: by `release`, by its time, or with the connection."""
 
-    __slots__ = ("ids", "_client", "_connection")
+    __slots__ = ("ids", "_link", "_connection")
 
-    def __init__(self, client: Client, connection: Connection, ids: list[int]) -> None:
+    def __init__(self, link: NodeLink, connection: Connection, ids: list[int]) -> None:
         self.ids = ids
-        self._client = client
+        self._link = link
         self._connection = connection
 
     def release(self) -> None:
         """Ends the lease. Does not wait for the node, never fails; once more does nothing."""
         ids, self.ids = self.ids, []
         if ids:
-            self._client._give_back(self._connection, ids)
+            self._link.give_back(self._connection, ids)
 
     def __enter__(self) -> Lease:
         return self
@@ -81,13 +81,13 @@ class Blocks:
 
     def __init__(
         self,
-        client: Client,
+        link: NodeLink,
         connection: Connection | None,
         loan: int | None,
         views: list[memoryview | None],
         lent: list[weakref.ref[Any] | None],
     ) -> None:
-        self._client = client
+        self._link = link
         self._connection = connection
         self._loan = loan
         self._views = views
@@ -126,7 +126,7 @@ class Blocks:
         self._release_views()
         loan, self._loan = self._loan, None
         if loan is not None and self._connection is not None:
-            self._client._give_back(self._connection, [loan])
+            self._link.give_back(self._connection, [loan])
         self._connection = None
 
     def _release_views(self) -> None:

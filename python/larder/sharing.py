@@ -9,21 +9,20 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from . import memory, wire
 from .arena import Arena
+from .batches import cut
 from .connection import Connection
 from .deadline import Deadline
 from .errors import violation
-from .loading import cut, load
+from .link import NodeLink
+from .loading import load
 from .namespace import Namespace
 from .results import Blocks, PutResult
 from .storing import StoreOptions, read_outcomes
 from .wire import ErrorReply
-
-if TYPE_CHECKING:
-    from .client import Client
 
 #: A payload from this length on is written in place, bytes; for a smaller one two round trips cost more than a copy.
 WRITE_BYTES_MIN = 64 << 10
@@ -42,7 +41,7 @@ class Place(NamedTuple):
 
 
 def load_shared(
-    client: Client,
+    link: NodeLink,
     connection: Connection,
     arena: Arena,
     ns: Namespace,
@@ -54,8 +53,8 @@ def load_shared(
 ) -> list[int]:
     """Borrows the blocks at the indices `wanted`, copies them to `places`, gives them back.
 
-    Sets `results`; returns the indices that are left to KV.GET: small ones, those that the node has and did not lend, and
-    those whose bytes were not proved, which the node will find out about when it is asked for them.
+    Sets `results`; returns the indices that are left to KV.GET: small ones, those that the node has and did not lend,
+    and those whose bytes were not proved, which the node will find out about when it is asked for them.
     """
     sizes = [len(place) for place in places]
     rest = [index for index in wanted if sizes[index] < READ_BYTES_MIN]
@@ -70,9 +69,9 @@ def load_shared(
             request = wire.keys_request(b"KV.BORROW", ns.wire_id, (), [keys[index] for index in batch])
             # What is given back goes first, so that its answers do too.
             connection.stream.send(returned, deadline)
-            asked.append((batch, client._send(connection, ns, [request], deadline)))
+            asked.append((batch, link.send(connection, ns, [request], deadline)))
         answered, describes = asked.popleft()
-        client._read_before(connection, ns, describes, deadline)
+        link.read_before(connection, ns, describes, deadline)
         reply = connection.stream.reply(deadline)
         if answered is None:
             continue
@@ -85,16 +84,16 @@ def load_shared(
                 rest.append(index)
             elif isinstance(answer, Place):
                 if answer.byte_count != sizes[index]:
-                    client._counters.add(length_mismatches=1)
+                    link.counters.add(length_mismatches=1)
                 elif _copy_out(arena, answer, places[index]):
                     results[index] = True
                     copied += 1
                 else:
-                    client._counters.add(damaged=1)
+                    link.counters.add(damaged=1)
                     rest.append(index)
         if loan is not None:
             connection.to_release.append(loan)
-    client._counters.add(shared_loads=copied)
+    link.counters.add(shared_loads=copied)
     return rest
 
 
@@ -110,7 +109,7 @@ def _copy_out(arena: Arena, place: Place, target: memoryview) -> bool:
 
 
 def borrow(
-    client: Client,
+    link: NodeLink,
     connection: Connection,
     ns: Namespace,
     keys: Sequence[bytes],
@@ -125,8 +124,8 @@ def borrow(
     arena = connection.arena
     if arena is not None:
         request = wire.keys_request(b"KV.BORROW", ns.wire_id, (), keys)
-        describes = client._send(connection, ns, [request], deadline)
-        client._read_before(connection, ns, describes, deadline)
+        describes = link.send(connection, ns, [request], deadline)
+        link.read_before(connection, ns, describes, deadline)
         loan, answers = _read_loan(connection.stream.reply(deadline), len(keys))
         if answers is not None:
             rest = []
@@ -135,11 +134,11 @@ def borrow(
                     views[index], lent[index] = _lend(arena, answer, verify)
                 if answer is not None and lent[index] is None:
                     rest.append(index)
-                    client._counters.add(damaged=answer != "held")
-            client._counters.add(shared_loads=sum(block is not None for block in lent))
+                    link.counters.add(damaged=answer != "held")
+            link.counters.add(shared_loads=sum(block is not None for block in lent))
     try:
         payloads: list[Any] = [None] * len(keys)
-        load(client, connection, ns, keys, payloads, rest, [False] * len(keys), deadline)
+        load(link, connection, ns, keys, payloads, rest, [False] * len(keys), deadline)
         for index in rest:
             if payloads[index] is not None:
                 views[index] = memoryview(payloads[index])
@@ -147,7 +146,7 @@ def borrow(
         if loan is not None:
             connection.to_release.append(loan)
         raise
-    return Blocks(client, connection, loan, views, lent)
+    return Blocks(link, connection, loan, views, lent)
 
 
 def _lend(arena: Arena, place: Place, verify: bool) -> tuple[memoryview | None, weakref.ref[Any] | None]:
@@ -179,7 +178,7 @@ def _read_loan(reply: Any, count: int) -> tuple[int | None, list[Place | str | N
 
 
 def store_shared(
-    client: Client,
+    link: NodeLink,
     connection: Connection,
     ns: Namespace,
     keys: Sequence[bytes],
@@ -196,8 +195,8 @@ def store_shared(
     """
     if not connection.asked_for_writing:
         connection.asked_for_writing = True
-        client._read_before(connection, None, False, deadline)
-        connection.writable_arena = client._pool.attach(connection, True, deadline)
+        link.read_before(connection, None, False, deadline)
+        connection.writable_arena = link.pool.attach(connection, True, deadline)
     arena = connection.writable_arena
     if arena is None:
         return list(wanted)
@@ -213,12 +212,12 @@ def store_shared(
                 b"KV.RESERVE", ns.wire_id, options.words, b"BLOCKS", len(batch), 2 * len(batch)
             )
             words = [wire.bulk(keys[index]) + wire.bulk(b"%d" % sizes[index]) for index in batch]
-            asked.append((True, batch, client._send(connection, ns, [start + b"".join(words)], deadline)))
+            asked.append((True, batch, link.send(connection, ns, [start + b"".join(words)], deadline)))
         is_reserve, batch, describes = asked.popleft()
-        client._read_before(connection, ns, describes, deadline)
+        link.read_before(connection, ns, describes, deadline)
         reply = connection.stream.reply(deadline)
         if not is_reserve:
-            read_outcomes(client, "KV.COMMIT", reply, batch, results)
+            read_outcomes(link, "KV.COMMIT", reply, batch, results)
             continue
         if isinstance(reply, ErrorReply):
             rest += batch
@@ -240,7 +239,7 @@ def store_shared(
             connection.stream.send([wire.request(b"KV.COMMIT", *commit)], deadline)
             asked.append((False, filled, False))
             written += len(filled)
-    client._counters.add(shared_stores=written)
+    link.counters.add(shared_stores=written)
     return rest
 
 

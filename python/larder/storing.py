@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import wire
+from .batches import cut
 from .connection import Connection
 from .deadline import Deadline
 from .errors import violation
 from .limits import REQUESTS_AHEAD
-from .loading import cut
+from .link import NodeLink
 from .namespace import Namespace
 from .results import PutResult
 from .wire import ErrorReply
-
-if TYPE_CHECKING:
-    from .client import Client
 
 _TTL_MS_MAX = 10 * 366 * 86_400_000
 
@@ -42,7 +40,7 @@ class StoreOptions:
 
 
 def store(
-    client: Client,
+    link: NodeLink,
     connection: Connection,
     ns: Namespace,
     keys: Sequence[bytes],
@@ -62,21 +60,19 @@ def store(
                 b"KV.PUT", ns.wire_id, options.words, b"BLOCKS", len(batch), 2 * len(batch)
             )
             pieces = wire.payloads_request(start, [keys[i] for i in batch], [payloads[i] for i in batch])
-            asked.append((batch, client._send(connection, ns, pieces, deadline)))
+            asked.append((batch, link.send(connection, ns, pieces, deadline)))
         batch, describes = asked.popleft()
-        client._read_before(connection, ns, describes, deadline)
+        link.read_before(connection, ns, describes, deadline)
         reply = connection.stream.reply(deadline)
-        read_outcomes(client, "KV.PUT", reply, batch, results)
+        read_outcomes(link, "KV.PUT", reply, batch, results)
 
 
 def read_outcomes(
-    client: Client, name: str, reply: Any, indices: Sequence[int], results: list[PutResult | None]
+    link: NodeLink, name: str, reply: Any, indices: Sequence[int], results: list[PutResult | None]
 ) -> None:
     """Reads `[stored | exists | refused reason ...]`, or the error that came instead."""
     if isinstance(reply, ErrorReply):
-        from .client import answered_with
-
-        client._note(answered_with(reply))
+        link.note(reply.error())
         for index in indices:
             results[index] = PutResult("refused", reply.text)
         return

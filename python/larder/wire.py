@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
+
+from .errors import LarderError
 
 
 class ErrorReply:
@@ -18,8 +21,17 @@ class ErrorReply:
         """Whether the node does not accept who asks, rather than what is asked."""
         return self.text.startswith(("NOAUTH", "WRONGPASS", "NOPERM"))
 
+    def error(self) -> LarderError:
+        """What to raise for it."""
+        return LarderError("unauthorized" if self.is_refusal else "answered_with_error", self.text)
+
     def __repr__(self) -> str:
         return f"ErrorReply({self.text!r})"
+
+
+def text(value: Any) -> Any:
+    """A reply that may be text, as str; anything else as it is."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def bulk(argument: bytes) -> bytes:

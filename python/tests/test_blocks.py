@@ -172,7 +172,7 @@ class Blocks:
 
 class ByTCP(Blocks, NodeCase):
     def test_the_nodes_name_for_a_namespace_is_ours(self):
-        connection = self.larder._pool.acquire(False, Deadline(30))
+        connection = self.larder._link.pool.acquire(False, Deadline(30))
         for description in (
             {},
             DESCRIPTION,
@@ -181,7 +181,7 @@ class ByTCP(Blocks, NodeCase):
             ns = self.larder.describe(description)
             connection.stream.send([wire.request(b"KV.DESCRIBE", ns.canonical)], Deadline(30))
             self.assertEqual(connection.stream.reply(Deadline(30)), ns.wire_id)
-        self.larder._pool.give_back(connection, False)
+        self.larder._link.pool.give_back(connection, False)
 
 
 class BySocket(Blocks, NodeCase):

@@ -1,5 +1,5 @@
-"""A sick node is a miss: stalled, dripping, silent, lying, away, killed. Nothing here measures time: a call that did not
-keep its deadline would never return."""
+"""A sick node is a miss: stalled, dripping, silent, lying, away, killed. Nothing here measures time: a call that did
+not keep its deadline would never return."""
 
 import hashlib
 import io
@@ -178,7 +178,8 @@ class Lies(FakeCase):
     def test_whatever_comes_is_a_miss(self):
         for reply in (
             b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0" * 100, b"\r\n\r\n", b"*1\r\n*1\r\n*1\r\n", b"$5\r\nabc\r\n\r\n",
-            b"*-2\r\n", b"*2\r\n*0\r\n:1\r\n", b"*99999999999999999999999\r\n", b"*1\r\n$-2\r\n", b"*1\r\n$99999999999\r\n",
+            b"*-2\r\n", b"*2\r\n*0\r\n:1\r\n", b"*99999999999999999999999\r\n",
+            b"*1\r\n$-2\r\n", b"*1\r\n$99999999999\r\n",
             b"*1\r\n$536870913\r\n", b"*1\r\n$0x10\r\n", b"*1\r\n$1_0\r\n", b"*1\r\n$ 8\r\n", b"*2000000000\r\n",
             b"%2000000000\r\n", b"*1\r\n" * 100, b":" + b"1" * 70_000, b"+" + b"x" * 70_000, b":\r\n", b"#x\r\n",
             b",nonsense\r\n", b"_x\r\n", b"*3\r\n:7\r\n:1\r\n*0\r\n", b"*3\r\n:-1\r\n_\r\n*0\r\n",
@@ -198,7 +199,8 @@ class Lies(FakeCase):
     def test_random_replies_to_anything_are_misses(self):
         pieces = [
             b"*", b"$", b":", b"%", b"~", b">", b"_", b"#", b",", b"=", b"!", b"+", b"-", b"-1", b"0", b"1", b"2", b"3",
-            b"64", b"7", b"1.5", b"t", b"OK", b"stored", b"held", b"exists", b"memory", b"\r\n", b"\r\n", b"\r\n", b"\r\n",
+            b"64", b"7", b"1.5", b"t", b"OK",
+            b"stored", b"held", b"exists", b"memory", b"\r\n", b"\r\n", b"\r\n", b"\r\n",
             b"*2\r\n", b"*3\r\n", b"$1\r\nx\r\n", b":1\r\n", b":-5\r\n", b"_\r\n", b"+memory\r\n", b"$-1\r\n", b"\0",
         ]  # fmt: skip
         seed = random.randrange(1 << 32)
@@ -447,7 +449,7 @@ class Users(unittest.TestCase):
         ):
             client.hello()
             self.assertTrue(client.ping())
-            self.assertNotIn("w/rd", repr(client) + repr(vars(client._pool.endpoint)["host"]))
+            self.assertNotIn("w/rd", repr(client) + repr(vars(client._link.pool.endpoint)["host"]))
 
     def test_a_tenant_never_sees_anothers_blocks(self):
         mine = self.client(username="engine", password="p@ss:w/rd")

@@ -217,9 +217,9 @@ class Damaging(NodeCase):
         ns = self.namespace(client)
         keys = [b"sound", b"damaged"]
         self.assertTrue(all(client.put_from(ns, keys, [payload(MIB, 1), payload(MIB, 2)])))
-        connection = client._pool.acquire(True, Deadline(30))
-        borrowed = sharing.borrow(client, connection, ns, keys, True, Deadline(30))
-        client._pool.give_back(connection, True)
+        connection = client._link.pool.acquire(True, Deadline(30))
+        borrowed = sharing.borrow(client._link, connection, ns, keys, True, Deadline(30))
+        client._link.pool.give_back(connection, True)
         place = memory.Address(borrowed[1])
         with place as start, memory.Address(connection.arena._view) as base:
             offset = start - base + 1000

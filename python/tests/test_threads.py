@@ -71,7 +71,7 @@ class Threads(NodeCase):
                 blocks = client.borrow(ns, [b"parent"])
                 leases = client.stats()["leases"]
                 # A lock that another thread of the parent holds in this moment is held in the child too.
-                with client._counters._lock, client._breaker._lock:
+                with client._link.counters._lock, client._link.breaker._lock:
                     child = os.fork()
                     if child == 0:
                         os._exit(self.in_child(client, ns, match, blocks))

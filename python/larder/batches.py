@@ -1,0 +1,27 @@
+"""How a call with many payloads becomes several requests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .limits import PAYLOAD_REQUEST_BYTES_MAX, PAYLOAD_REQUEST_KEYS_MAX
+
+
+def cut(indices: Sequence[int], sizes: Sequence[int]) -> list[list[int]]:
+    """Cuts a call with many payloads into requests of bounded length; `sizes` by index, 0 where it is not known."""
+    batches: list[list[int]] = []
+    byte_count = 0
+    for index in indices:
+        size = sizes[index]
+        batch = batches[-1] if batches else None
+        if (
+            batch is None
+            or len(batch) >= PAYLOAD_REQUEST_KEYS_MAX
+            or byte_count + size > PAYLOAD_REQUEST_BYTES_MAX
+        ):
+            batch = []
+            batches.append(batch)
+            byte_count = 0
+        batch.append(index)
+        byte_count += size
+    return batches
