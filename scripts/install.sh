@@ -3,9 +3,14 @@
 # all are there. Needs root or sudo only when something is missing.
 set -euo pipefail
 
-# redis-server is only the other side of the comparison in scripts/long/speed.sh; it is never started by this.
+# redis-server and fio are only the other side of the comparison in scripts/bench.sh; neither is started by this.
 packages=(librocksdb-dev liblz4-dev libxxhash-dev pkg-config python3 redis-tools)
-if [[ ${1:-} == --with-redis-server ]]; then packages+=(redis-server); fi
+for option in "$@"; do
+    case $option in
+        --with-redis-server) packages+=(redis-server) ;;
+        --with-fio) packages+=(fio) ;;
+    esac
+done
 
 missing=()
 for package in "${packages[@]}"; do

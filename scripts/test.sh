@@ -18,5 +18,6 @@ fi
 LARDER_BIN="$(swift build --show-bin-path)/larder" python3 -m unittest discover -s python/tests
 swift format lint --strict --recursive --configuration .swift-format Package.swift Sources Tests
 for script in scripts/*.sh scripts/long/*.sh .ci/run; do bash -n "$script"; done
-python3 -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' scripts/long/*.py python/*/*.py
+python3 -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' scripts/long/*.py \
+    scripts/bench/*.py python/*/*.py
 echo "tests passed, format clean"

@@ -45,8 +45,8 @@ struct BenchRedisTests {
             verifiesInside: true
         )
         return BenchSuite(
-            server: BenchServer(endpoint: endpoint, credentials: nil),
-            versus: versus.map { BenchServer(endpoint: $0, credentials: nil) },
+            servers: [BenchServer(target: BenchTarget(endpoint), credentials: nil)]
+                + (versus.map { [BenchServer(target: BenchTarget($0), credentials: nil)] } ?? []),
             cases: [plan],
             length: .operations(40),
             warmup: 1_000_000,
@@ -78,7 +78,7 @@ struct BenchRedisTests {
                 }
             }
             let left = try suite(endpoint, .get, BenchConcurrency(connectionCount: 1, depth: 1), byteCount: 1)
-                .server.verify(
+                .servers[0].verify(
                     BenchWorkload(
                         plan: suite(
                             endpoint,
@@ -104,7 +104,7 @@ struct BenchRedisTests {
             }
             let result = try #require(results.first)
             #expect(result.sides.count == 2 && result.sides.allSatisfy { $0.rounds.count == 2 })
-            #expect((result.ratio?.median ?? 0) > 0)
+            #expect((result.ratio(to: 1)?.median ?? 0) > 0)
             #expect(!result.isWrong)
             let table = BenchReport.report(results).render(.table)
             #expect(table.split(separator: "\n").count == 3)
@@ -115,7 +115,7 @@ struct BenchRedisTests {
     @Test("bytes that somebody changed are found")
     func changedBytes() async throws {
         try await withRedis { endpoint in
-            let server = BenchServer(endpoint: endpoint, credentials: nil)
+            let server = BenchServer(target: BenchTarget(endpoint), credentials: nil)
             let plan = suite(endpoint, .get, BenchConcurrency(connectionCount: 1, depth: 1), byteCount: 1_000)
                 .cases[0]
             let stored = BenchWorkload(
@@ -138,11 +138,11 @@ struct BenchRedisTests {
 
     @Test("a server that is not there is a failure that says so")
     func nobody() {
-        let server = BenchServer(endpoint: .unix(path: "/nobody/here"), credentials: nil)
+        let server = BenchServer(target: BenchTarget(.unix(path: "/nobody/here")), credentials: nil)
         let payloads = BenchPayloads(byteCount: 1, count: 1, seed: 1)
         #expect(throws: CommandFailure.self) {
             _ = try BenchConnection(
-                server.endpoint,
+                server.target,
                 credentials: nil,
                 payloads: payloads,
                 depth: 1,

@@ -34,7 +34,7 @@ struct BenchTests {
 
     @Test(
         "what is in flight is connections, or connections x pipeline",
-        arguments: [("1", 1, 1), ("4", 4, 1), ("1x4", 1, 4), ("256x16", 256, 16)]
+        arguments: [("1", 1, 1), ("4", 4, 1), ("1x4", 1, 4), ("256x16", 256, 16), ("1000", 1_000, 1)]
     )
     func concurrency(text: String, connectionCount: Int, depth: Int) {
         #expect(BenchConcurrency(text) == BenchConcurrency(connectionCount: connectionCount, depth: depth))
@@ -42,7 +42,7 @@ struct BenchTests {
 
     @Test(
         "what is no number in flight is refused",
-        arguments: ["", "0", "x4", "4x", "1x2x3", "-1", "257", "256x17", "a"]
+        arguments: ["", "0", "x4", "4x", "1x2x3", "-1", "1025", "256x17", "a"]
     )
     func noConcurrency(text: String) {
         #expect(BenchConcurrency(text) == nil)
@@ -67,7 +67,9 @@ struct BenchTests {
         arguments: [
             ["--port", "1", "--unix", "/s"], ["--node", "h:1", "--host", "h"], ["--seconds", "0"],
             ["--count", "0"],
-            ["--size", "1GiB"], ["--op", "get,fly"], ["--reads", "101"], ["--batch", "0"],
+            ["--size", "1GiB"], ["--op", "get,fly"],
+            ["--once", "--count", "1"], ["--stored"], ["--name", "a b"], ["--versus", "h:1,"],
+            ["--reads", "101"], ["--batch", "0"],
         ]
     )
     func refused(arguments: [String]) {
@@ -106,7 +108,7 @@ struct BenchTests {
         )
         let put = Self.workload(Self.plan(.kvput, byteCount: 1))
         #expect(put.request(7).keys == 14..<16)
-        #expect(put.request(7).request.byteCount > put.request(7).replyCount)
+        #expect(put.request(7).message.byteCount > put.request(7).replyCount)
         let mixed = Self.workload(Self.plan(.mixed))
         #expect(mixed.request(0, random: 79).expectation == .payloads)
         #expect(mixed.request(0, random: 80).expectation == .stored)
@@ -163,10 +165,10 @@ struct BenchTests {
     }
 
     private func text(_ request: BenchRequest) -> String {
-        var progress = EncodedRequest.Progress()
+        var progress = BenchMessage.Progress()
         var bytes: [UInt8] = []
-        while progress.byteCount < request.request.byteCount {
-            unsafe request.request.sendNext(&progress, countMax: 64) { pieces in
+        while progress.byteCount < request.message.byteCount {
+            unsafe request.message.sendNext(&progress, countMax: 64) { pieces in
                 let next = unsafe pieces.flatMap { unsafe Array($0) }
                 bytes += next
                 return next.count

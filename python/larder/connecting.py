@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import select
 import socket
@@ -80,14 +81,26 @@ def connect(endpoint: Endpoint, resolver: Resolver | None, deadline: Deadline) -
             problem = _try(sock, address, share)
             if not problem:
                 if family != socket.AF_UNIX:
-                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                    _tune(sock)
                 return sock
         except OSError as error:
             problem = os.strerror(error.errno) if error.errno else str(error)
         sock.close()
     deadline.remaining()
     raise ConnectionLost("unreachable", f"no node answers at {endpoint}: {problem}")
+
+
+def _tune(sock: socket.socket) -> None:
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    address = ipaddress.ip_address(sock.getpeername()[0].partition("%")[0])
+    if address.is_loopback or (getattr(address, "ipv4_mapped", None) or address).is_loopback:
+        # Where BBR is the system's default it paces by timers, on loopback too, where there is nothing to congest.
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
+        except OSError:
+            # A kernel that refuses keeps its default: slower, not wrong.
+            pass
 
 
 def _try(sock: socket.socket, address: Any, seconds: float) -> str:

@@ -72,3 +72,19 @@ python_with() {
     fi
     python="$place/bin/python"
 }
+
+# lmcache_python: a virtual environment with LMCache 0.5.6 (about 6 GB); sets python to its Python.
+# LMCache's wheel asks for all it could ever use (CUDA Python, cloud storage). It is installed alone, and beside it what
+# its imports need for the six ways to a server.
+lmcache_python() {
+    python_at_least 3 11
+    "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' ||
+        die "LMCache's wheel needs Python 3.11: set PYTHON=python3.11"
+    python_with lmcache torch numpy==2.2.6 'redis>=8,<9' 'valkey-glide-sync>=2.3,<3' 'transformers>=5.4,<6' numba psutil \
+        'pyzmq>=25' msgspec blake3 'prometheus_client<=0.24.1' aiohttp aiofile aiofiles fastapi httpx httptools uvicorn \
+        nvtx 'opentelemetry-api<=1.40.0' 'opentelemetry-sdk<=1.40.0' 'opentelemetry-exporter-prometheus<=0.61b0' \
+        py-cpuinfo requests cachetools sortedcontainers cryptography pyyaml
+    "$python" -c 'import importlib.metadata as m; m.version("lmcache") == "0.5.6" or exit(1)' 2>/dev/null ||
+        "$(dirname "$python")/pip" install --quiet --disable-pip-version-check --no-deps lmcache==0.5.6 ||
+        die "pip install lmcache failed"
+}

@@ -5,7 +5,7 @@
   replies         the same raw requests to the node and to a redis-server, replies compared byte for byte, in RESP2 and
                   RESP3 (skipped, and said so, where no redis-server is installed)
   redis-cli       values from standard input, --scan, INFO, both protocols
-  redis-benchmark SET, GET and MGET of 64 KiB to 32 MiB; operations a second, for orientation: speed.sh measures
+  redis-benchmark SET, GET and MGET of 64 KiB to 32 MiB; operations a second, for orientation: bench.sh measures
 
 --control runs redis-py, redis-cli and redis-benchmark against redis-server instead, to check the checks.
 """

@@ -6,7 +6,7 @@ internal import RESP
     private let socket: StreamSocket
     private let payloads: BenchPayloads
     private let verifies: Bool
-    private var parser = ReplyParser()
+    private var parser: BenchReplyParser
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 64)
     private var consumed = 0
     private var filled = 0
@@ -33,25 +33,21 @@ internal import RESP
 
     /// Connects; `batch` payloads may arrive in each of `depth` operations.
     init(
-        _ endpoint: LarderEndpoint,
+        _ target: BenchTarget,
         credentials: LarderClientConfiguration.Credentials?,
         payloads: BenchPayloads,
         depth: Int,
         batch: Int,
         verifies: Bool
     ) throws(CommandFailure) {
-        socket = try Self.connect(endpoint)
+        socket = try Self.connect(target.endpoint)
+        parser = BenchReplyParser(target.dialect)
         self.payloads = payloads
         self.verifies = verifies
         ring = Array(repeating: nil, count: depth)
         unsafe buffer.initializeMemory(as: UInt8.self, repeating: 0)
         for _ in 0..<depth {
-            let place = UnsafeMutableRawBufferPointer.allocate(
-                byteCount: payloads.byteCount * batch,
-                alignment: 4_096
-            )
-            unsafe place.initializeMemory(as: UInt8.self, repeating: 0)
-            unsafe places.append(place)
+            unsafe places.append(BenchMemory.allocate(byteCount: payloads.byteCount * batch))
         }
         if let credentials { try authenticate(credentials) }
     }
@@ -69,10 +65,10 @@ internal import RESP
         let check = BenchReplyCheck(request, payloadByteCount: payloads.byteCount)
         ring[startedCount % ring.count] = Pending(request: request, startedAt: BenchClock.now(), check: check)
         startedCount += 1
-        var progress = EncodedRequest.Progress()
-        while progress.byteCount < request.request.byteCount {
+        var progress = BenchMessage.Progress()
+        while progress.byteCount < request.message.byteCount {
             var transfer = StreamSocket.Transfer.wouldBlock
-            unsafe request.request.sendNext(&progress, countMax: 64) { pieces in
+            unsafe request.message.sendNext(&progress, countMax: 64) { pieces in
                 transfer = unsafe socket.send(pieces)
                 guard case .bytes(let count) = transfer else { return 0 }
                 return count
@@ -163,7 +159,7 @@ internal import RESP
                 take(event, of: bytes)
             }
         } catch {
-            throw CommandFailure(.software, "the server does not talk RESP: \(error.message)")
+            throw CommandFailure(.software, "the server does not talk the protocol: \(error.message)")
         }
     }
 
@@ -242,7 +238,7 @@ internal import RESP
         encoder.begin(argumentCount: 3)
         for word in ["AUTH", credentials.user, credentials.password] { encoder.append(word) }
         let faults = try run(
-            BenchRequest(request: encoder.finish(), expectation: .anything, keys: 0..<0, replyCount: 1)
+            BenchRequest(.resp(encoder.finish()), .anything, keys: 0..<0, replyCount: 1)
         )
         if let error = faults.firstError {
             throw CommandFailure(.noPermission, "the server refused: \(error)")

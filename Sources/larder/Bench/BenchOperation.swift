@@ -43,6 +43,9 @@ struct BenchConcurrency: Hashable, Sendable, CustomStringConvertible {
     let connectionCount: Int
     let depth: Int
 
+    /// Each connection has a thread.
+    static let connectionCountMax = 1_024
+
     init(connectionCount: Int, depth: Int) {
         self.connectionCount = connectionCount
         self.depth = depth
@@ -53,7 +56,7 @@ struct BenchConcurrency: Hashable, Sendable, CustomStringConvertible {
     init?(_ text: String) {
         let parts = text.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) }
         guard parts.count <= 2, let first = parts.first, let connectionCount = first, connectionCount > 0,
-            connectionCount <= 256
+            connectionCount <= Self.connectionCountMax
         else { return nil }
         let depth = parts.count == 2 ? parts[1] : 1
         guard let depth, depth > 0, depth <= 4_096 / connectionCount else { return nil }
@@ -103,4 +106,6 @@ enum BenchLength: Hashable, Sendable {
     case time(UInt64)
     /// So many operations, over all connections.
     case operations(Int)
+    /// Every operation that there is once, in any order.
+    case once
 }

@@ -25,10 +25,7 @@
         let apart = min(byteCount, Self.spreadByteCountMax / self.count)
         stride = max(64, apart / 64 * 64)
         let total = byteCount + stride * (self.count - 1)
-        unsafe memory = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: (total + 7) / 8 * 8,
-            alignment: 4_096
-        )
+        unsafe memory = BenchMemory.allocate(byteCount: (total + 7) / 8 * 8)
         var words = BenchRandom(seed: seed)
         for offset in Swift.stride(from: 0, to: unsafe memory.count, by: 8) {
             // SAFETY: the memory is a multiple of eight bytes long.

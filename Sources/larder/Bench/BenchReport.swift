@@ -1,6 +1,6 @@
 internal import Foundation
 
-/// Results as rows: one for each server in each case.
+/// Results as rows: one for each server in each case; a ratio stands with the server that the first is compared with.
 enum BenchReport {
     static func report(_ results: [BenchResult]) -> Report {
         var report = Report(columns: [
@@ -19,7 +19,7 @@ enum BenchReport {
         ])
         for result in results {
             for (index, side) in result.sides.enumerated() {
-                report.rows.append(row(result, side, isFirst: index == 0))
+                report.rows.append(row(result, side, ratio: result.ratio(to: index)))
             }
         }
         return report
@@ -47,7 +47,11 @@ enum BenchReport {
         }
     }
 
-    private static func row(_ result: BenchResult, _ side: BenchResult.Side, isFirst: Bool) -> [Report.Cell] {
+    private static func row(
+        _ result: BenchResult,
+        _ side: BenchResult.Side,
+        ratio: BenchSpread?
+    ) -> [Report.Cell] {
         func figure(_ digits: Int, _ value: (BenchFigures) -> Double) -> Report.Cell {
             cell(BenchSpread(side.rounds.map(value)), digits)
         }
@@ -60,23 +64,28 @@ enum BenchReport {
             figure(0) { $0.p50 }, figure(0) { $0.p99 }, figure(0) { $0.p999 }, figure(0) { $0.slowest },
             .integer(side.faults.missCount), .integer(side.faults.errorCount),
             .integer(side.faults.wrongByteCount), .integer(side.verifiedKeyCount),
-            isFirst ? cell(result.ratio, 2) : .absent,
+            cell(ratio, 2),
         ]
     }
 
-    /// `5.20 [4.36-5.46]`, or the one value of a single round.
-    static func cell(_ spread: BenchSpread?, _ digits: Int) -> Report.Cell {
+    /// `5.20 [4.36-5.46]`, or the one value of a single round; JSON has every round's value.
+    static func cell(
+        _ spread: BenchSpread?,
+        _ digits: Int,
+        text: (Double, Int) -> String = { String(format: "%.\($1)f", $0) }
+    ) -> Report.Cell {
         guard let spread else { return .absent }
-        func text(_ value: Double) -> String { String(format: "%.\(digits)f", value) }
-        func number(_ value: Double) -> JSONText { .number(Double(text(value)) ?? value) }
-        let isOne = spread.smallest == spread.largest
+        func number(_ value: Double) -> JSONText {
+            .number(Double(String(format: "%.\(digits)f", value)) ?? value)
+        }
+        let median = text(spread.median, digits)
         return Report.Cell(
-            text: isOne
-                ? text(spread.median)
-                : "\(text(spread.median)) [\(text(spread.smallest))-\(text(spread.largest))]",
+            text: spread.smallest == spread.largest
+                ? median
+                : "\(median) [\(text(spread.smallest, digits))-\(text(spread.largest, digits))]",
             json: .object([
                 "median": number(spread.median), "min": number(spread.smallest),
-                "max": number(spread.largest),
+                "max": number(spread.largest), "rounds": .array(spread.rounds.map(number)),
             ])
         )
     }

@@ -20,7 +20,7 @@ struct BenchRound {
             connections.append(try server.connect(workload, verifies: workload.plan.verifiesInside))
         }
         let start = BenchClock.now()
-        let timing = Timing(measuredFrom: start &+ warmup, length: length, connectionCount: count)
+        let timing = Timing(measuredFrom: start &+ warmup, length: length, plan: workload, seed: seed)
         let results = Mutex<[Result<BenchTally, CommandFailure>]>([])
         let group = DispatchGroup()
         for (index, connection) in connections.enumerated() {
@@ -40,7 +40,7 @@ struct BenchRound {
         let end =
             switch length {
             case .time(let nanoseconds): timing.measuredFrom &+ nanoseconds
-            case .operations: total.endedAt
+            case .operations, .once: total.endedAt
             }
         let nanoseconds = end > timing.measuredFrom ? end - timing.measuredFrom : 1
         return (BenchFigures(total, nanoseconds: nanoseconds), total.faults)
@@ -52,24 +52,45 @@ struct BenchRound {
         private let end: UInt64
         private let operationCount: Int
         private let startedCount = Atomic<Int>(0)
+        /// The order of operations that each run once; empty where they repeat.
+        private let order: [Int]
 
-        init(measuredFrom: UInt64, length: BenchLength, connectionCount: Int) {
+        init(measuredFrom: UInt64, length: BenchLength, plan: BenchWorkload, seed: UInt64) {
             self.measuredFrom = measuredFrom
             switch length {
             case .time(let nanoseconds):
                 end = measuredFrom &+ nanoseconds
                 operationCount = .max
+                order = []
             case .operations(let count):
                 end = .max
                 operationCount = count
+                order = []
+            case .once:
+                var random = BenchRandom(seed: seed)
+                end = .max
+                operationCount = plan.distinctCount
+                order = (0..<operationCount).shuffled(using: &random)
             }
         }
 
-        /// Whether one more operation begins at `now`.
-        func mayStart(at now: UInt64) -> Bool {
-            guard now < end else { return false }
-            guard now >= measuredFrom, operationCount != .max else { return true }
-            return startedCount.add(1, ordering: .relaxed).oldValue < operationCount
+        /// One more operation.
+        enum Next {
+            /// Any.
+            case free
+            /// The one with this number.
+            case numbered(Int)
+        }
+
+        /// What begins at `now`; `nil` when nothing does any more.
+        func next(at now: UInt64) -> Next? {
+            guard now < end else { return nil }
+            guard order.isEmpty else {
+                let place = startedCount.add(1, ordering: .relaxed).oldValue
+                return order.indices.contains(place) ? .numbered(order[place]) : nil
+            }
+            guard now >= measuredFrom, operationCount != .max else { return .free }
+            return startedCount.add(1, ordering: .relaxed).oldValue < operationCount ? .free : nil
         }
 
         /// Whether an operation is of the timed part.
@@ -109,22 +130,19 @@ struct BenchRound {
             do throws(CommandFailure) {
                 let depth = workload.plan.concurrency.depth
                 while true {
-                    var mayStart = true
-                    while connection.pendingCount < depth {
-                        mayStart = timing.mayStart(at: BenchClock.now())
-                        guard mayStart else { break }
-                        try connection.start(nextRequest())
+                    while connection.pendingCount < depth, let next = timing.next(at: BenchClock.now()) {
+                        try connection.start(request(next))
                     }
                     guard connection.pendingCount > 0 else { return .success(tally) }
                     count(try connection.finishOldest())
-                    guard mayStart else { continue }
                 }
             } catch {
                 return .failure(error)
             }
         }
 
-        private func nextRequest() -> BenchRequest {
+        private func request(_ next: Timing.Next) -> BenchRequest {
+            if case .numbered(let number) = next { return workload.request(number, random: random.next()) }
             guard workload.isRepeatable else {
                 sequence += 1
                 return workload.request(

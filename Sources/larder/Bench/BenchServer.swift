@@ -2,7 +2,7 @@ internal import LarderClient
 
 /// One server under load: what is put there before, measured, compared and taken away.
 struct BenchServer: Sendable {
-    let endpoint: LarderEndpoint
+    let target: BenchTarget
     let credentials: LarderClientConfiguration.Credentials?
 
     /// Connects for a case.
@@ -10,7 +10,7 @@ struct BenchServer: Sendable {
         -> BenchConnection
     {
         try BenchConnection(
-            endpoint,
+            target,
             credentials: credentials,
             payloads: workload.payloads,
             depth: depth ?? workload.plan.concurrency.depth,
@@ -21,7 +21,8 @@ struct BenchServer: Sendable {
 
     /// Whether the server knows a node's own verbs.
     func isNode(_ workload: BenchWorkload) throws(CommandFailure) -> Bool {
-        try connect(workload, verifies: false, depth: 1).run(workload.describe()).errorCount == 0
+        guard target.dialect == .resp else { return false }
+        return try connect(workload, verifies: false, depth: 1).run(workload.describe()).errorCount == 0
     }
 
     /// Puts all keys there, unmeasured.
@@ -62,6 +63,7 @@ struct BenchServer: Sendable {
 
     /// Deletes the run's keys; what a server does not let us delete stays.
     func clean(_ workload: BenchWorkload) throws(CommandFailure) {
+        guard target.dialect == .resp else { return }
         let connection = try connect(workload, verifies: false, depth: 1)
         guard workload.plan.operation.isPlain else {
             _ = try connection.run(workload.clear())
@@ -74,6 +76,6 @@ struct BenchServer: Sendable {
 
     private func expectNone(_ faults: BenchReplyCheck.Faults) throws(CommandFailure) {
         guard let error = faults.firstError else { return }
-        throw CommandFailure(.software, "the server at \(endpoint) answered: \(error)")
+        throw CommandFailure(.software, "the server at \(target) answered: \(error)")
     }
 }

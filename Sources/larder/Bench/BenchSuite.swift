@@ -1,33 +1,39 @@
 internal import LarderClient
 
-/// The measurements of one call: all cases, in rounds, on one server or two.
+/// The measurements of one call: all cases, in rounds, on one server or several in turn.
 struct BenchSuite {
-    let server: BenchServer
-    let versus: BenchServer?
+    /// The one in question, and those it is compared with.
+    let servers: [BenchServer]
     let cases: [BenchCase]
     let length: BenchLength
     let warmup: UInt64
     let roundCount: Int
     let seed: UInt64
     let keepsKeys: Bool
+    /// What names the keys, instead of a name that no other run has.
+    var name: String?
+    /// Whether the keys are there already.
+    var isStored = false
+    /// Whether every key is read once more and compared.
+    var verifies = true
 
     /// Runs everything; `tell` gets a line before each part.
     func run(_ tell: (String) -> Void) throws(CommandFailure) -> [BenchResult] {
         var results: [BenchResult] = []
         for plan in cases {
-            let name = "\(plan.operation.rawValue) \(ByteCount(bytes: plan.byteCount)) \(plan.concurrency)"
-            tell("\(name): storing \(plan.keyCount) keys")
-            var sides = [try Side(server, plan, seed)]
-            if let versus { sides.append(try Side(versus, plan, seed)) }
-            for side in sides { try side.server.fill(side.workload) }
+            let title = "\(plan.operation.rawValue) \(ByteCount(bytes: plan.byteCount)) \(plan.concurrency)"
+            tell("\(title): storing \(plan.keyCount) keys")
+            var sides: [Side] = []
+            for server in servers { sides.append(try Side(server, plan, seed, name)) }
+            for side in sides where !isStored { try side.server.fill(side.workload) }
             for round in 0..<roundCount {
                 for index in sides.indices {
-                    tell("\(name): round \(round + 1) of \(roundCount) at \(sides[index].server.endpoint)")
+                    tell("\(title): round \(round + 1) of \(roundCount) at \(sides[index].server.target)")
                     try sides[index].measure(length, warmup: warmup, seed: seed &+ UInt64(round) &* 1_000)
                 }
             }
             for index in sides.indices {
-                try sides[index].verify()
+                if verifies { try sides[index].verify() }
                 if !keepsKeys { try sides[index].server.clean(sides[index].workload) }
             }
             results.append(BenchResult(plan: plan, sides: sides.map(\.result)))
@@ -41,16 +47,26 @@ struct BenchSuite {
         let workload: BenchWorkload
         var result: BenchResult.Side
 
-        init(_ server: BenchServer, _ plan: BenchCase, _ seed: UInt64) throws(CommandFailure) {
+        init(
+            _ server: BenchServer,
+            _ plan: BenchCase,
+            _ seed: UInt64,
+            _ name: String?
+        ) throws(CommandFailure) {
             self.server = server
             let payloads = BenchPayloads(byteCount: plan.byteCount, count: plan.keyCount, seed: seed)
-            let run = String(BenchClock.now(), radix: 36)
-            var workload = BenchWorkload(plan: plan, payloads: payloads, run: run)
+            let run = name ?? String(BenchClock.now(), radix: 36)
+            var workload = BenchWorkload(
+                plan: plan,
+                payloads: payloads,
+                run: run,
+                dialect: server.target.dialect
+            )
             if !plan.operation.isPlain, try !server.isNode(workload) {
-                workload = BenchWorkload(plan: plan.plainCounterpart, payloads: payloads, run: run)
+                workload.plan = plan.plainCounterpart
             }
             self.workload = workload
-            result = BenchResult.Side(name: server.endpoint.description, plan: workload.plan)
+            result = BenchResult.Side(name: server.target.description, plan: workload.plan)
         }
 
         mutating func measure(_ length: BenchLength, warmup: UInt64, seed: UInt64) throws(CommandFailure) {
@@ -77,7 +93,7 @@ struct BenchSuite {
 /// What one case gave.
 struct BenchResult: Sendable {
     let plan: BenchCase
-    /// The server, and the one it is compared with.
+    /// The server, and those it is compared with.
     let sides: [Side]
 
     /// One server's rounds.
@@ -100,12 +116,12 @@ struct BenchResult: Sendable {
     /// Misses are told, but a cache may have some.
     var isWrong: Bool { sides.contains { $0.faults.errorCount > 0 || $0.faults.wrongByteCount > 0 } }
 
-    /// How many times the first server does what the second does, round by round; `nil` without a second one.
-    var ratio: BenchSpread? {
-        guard sides.count == 2 else { return nil }
+    /// How many times the first server does what the one at `index` does, round by round; `nil` for itself.
+    func ratio(to index: Int) -> BenchSpread? {
+        guard index > 0, sides.indices.contains(index) else { return nil }
         let speeds = sides.map { side in
             side.rounds.map { plan.operation.movesPayloads ? $0.gigabytesPerSecond : $0.keysPerSecond }
         }
-        return BenchSpread.ratios(speeds[0], speeds[1])
+        return BenchSpread.ratios(speeds[0], speeds[index])
     }
 }

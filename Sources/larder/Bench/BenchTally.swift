@@ -61,6 +61,8 @@ struct BenchSpread: Hashable, Sendable {
     let median: Double
     let smallest: Double
     let largest: Double
+    /// Every round's value, in order.
+    let rounds: [Double]
 
     /// `nil` for no rounds.
     ///
@@ -70,6 +72,7 @@ struct BenchSpread: Hashable, Sendable {
         guard let first = sorted.first, let last = sorted.last else { return nil }
         smallest = first
         largest = last
+        rounds = values
         let middle = sorted.count / 2
         median = sorted.count.isMultiple(of: 2) ? (sorted[middle - 1] + sorted[middle]) / 2 : sorted[middle]
     }

@@ -5,7 +5,7 @@ internal import RESP
 struct BenchRequest: Sendable {
     /// What one reply is checked against.
     enum Expectation: Hashable, Sendable {
-        /// `+OK`.
+        /// `+OK`, or the key found behind a put that has no reply of its own.
         case stored
         /// The payload of the first key and, for batches, of the next ones in order.
         case payloads
@@ -19,22 +19,30 @@ struct BenchRequest: Sendable {
         case anything
     }
 
-    let request: EncodedRequest
+    let message: BenchMessage
     let expectation: Expectation
     /// The keys that it has, by their number.
     let keys: Range<Int>
     /// Top-level replies that complete it.
     let replyCount: Int
+
+    init(_ message: BenchMessage, _ expectation: Expectation, keys: Range<Int>, replyCount: Int) {
+        self.message = message
+        self.expectation = expectation
+        self.keys = keys
+        self.replyCount = replyCount
+    }
 }
 
 /// Writes the requests of a case.
 ///
 /// Pure: the same numbers give the same bytes.
 struct BenchWorkload: Sendable {
-    let plan: BenchCase
+    var plan: BenchCase
     let payloads: BenchPayloads
     /// Names this run's keys and namespace, so that runs do not meet.
     let run: String
+    var dialect = BenchDialect.resp
 
     /// Operations that differ; a repeated one has the same keys again.
     var distinctCount: Int { max(1, plan.keyCount / plan.batch) }
@@ -69,7 +77,8 @@ struct BenchWorkload: Sendable {
     // MARK: Redis's verbs
 
     func get(_ keys: Range<Int>) -> BenchRequest {
-        pipeline(keys, .payloads) { encoder, key in
+        guard dialect == .resp else { return lm(.get, keys, .payloads) }
+        return pipeline(keys, .payloads) { encoder, key in
             encoder.begin(argumentCount: 2)
             encoder.append("GET")
             encoder.append(self.key(key))
@@ -77,7 +86,8 @@ struct BenchWorkload: Sendable {
     }
 
     func set(_ keys: Range<Int>) -> BenchRequest {
-        pipeline(keys, .stored) { encoder, key in
+        guard dialect == .resp else { return lm(.put, keys, .stored) }
+        return pipeline(keys, .stored) { encoder, key in
             encoder.begin(argumentCount: 3)
             encoder.append("SET")
             encoder.append(self.key(key))
@@ -87,7 +97,8 @@ struct BenchWorkload: Sendable {
     }
 
     func exists(_ keys: Range<Int>) -> BenchRequest {
-        pipeline(keys, .present) { encoder, key in
+        guard dialect == .resp else { return lm(.exist, keys, .present) }
+        return pipeline(keys, .present) { encoder, key in
             encoder.begin(argumentCount: 2)
             encoder.append("EXISTS")
             encoder.append(self.key(key))
@@ -99,7 +110,7 @@ struct BenchWorkload: Sendable {
         encoder.begin(argumentCount: 1 + keys.count)
         encoder.append("DEL")
         for key in keys { encoder.append(self.key(key)) }
-        return BenchRequest(request: encoder.finish(), expectation: .anything, keys: keys, replyCount: 1)
+        return BenchRequest(.resp(encoder.finish()), .anything, keys: keys, replyCount: 1)
     }
 
     private func pipeline(
@@ -109,12 +120,33 @@ struct BenchWorkload: Sendable {
     ) -> BenchRequest {
         var encoder = RequestEncoder()
         for key in keys { write(&encoder, key) }
-        return BenchRequest(
-            request: encoder.finish(),
-            expectation: expectation,
-            keys: keys,
-            replyCount: keys.count
-        )
+        return BenchRequest(.resp(encoder.finish()), expectation, keys: keys, replyCount: keys.count)
+    }
+
+    // MARK: LMCache's verbs
+
+    /// The key as LMCache writes one: model, workers, worker, hash, element type.
+    func lmKey(_ index: Int) -> [UInt8] {
+        Array("bench-\(run)@1@0@\(String(index + 1, radix: 16))@bfloat16".utf8)
+    }
+
+    /// A put is told by nothing but that its key exists afterwards.
+    private func lm(
+        _ verb: LMBenchMessage.Verb,
+        _ keys: Range<Int>,
+        _ expectation: BenchRequest.Expectation
+    ) -> BenchRequest {
+        var requests: [LMBenchMessage.Request] = []
+        for key in keys {
+            let name = lmKey(key)
+            // SAFETY: the workload keeps the payloads for as long as its requests are sent.
+            let payload = verb == .put ? unsafe payloads.payload(key) : nil
+            unsafe requests.append(LMBenchMessage.Request(verb: verb, key: name, payload: payload))
+            if verb == .put {
+                unsafe requests.append(LMBenchMessage.Request(verb: .exist, key: name, payload: nil))
+            }
+        }
+        return BenchRequest(.lm(LMBenchMessage(requests)), expectation, keys: keys, replyCount: keys.count)
     }
 
     // MARK: A node's verbs
@@ -139,7 +171,7 @@ struct BenchWorkload: Sendable {
             // SAFETY: the workload keeps the payloads for as long as its requests are sent.
             unsafe encoder.append(payload: payloads.payload(key))
         }
-        return BenchRequest(request: encoder.finish(), expectation: .blocks, keys: keys, replyCount: 1)
+        return BenchRequest(.resp(encoder.finish()), .blocks, keys: keys, replyCount: 1)
     }
 
     private func block(
@@ -154,13 +186,13 @@ struct BenchWorkload: Sendable {
         encoder.append("KEYS")
         encoder.append(keys.count)
         for key in keys { encoder.append(self.key(key)) }
-        return BenchRequest(request: encoder.finish(), expectation: expectation, keys: keys, replyCount: 1)
+        return BenchRequest(.resp(encoder.finish()), expectation, keys: keys, replyCount: 1)
     }
 
     private func single(_ words: [String]) -> BenchRequest {
         var encoder = RequestEncoder()
         encoder.begin(argumentCount: words.count)
         for word in words { encoder.append(word) }
-        return BenchRequest(request: encoder.finish(), expectation: .anything, keys: 0..<0, replyCount: 1)
+        return BenchRequest(.resp(encoder.finish()), .anything, keys: 0..<0, replyCount: 1)
     }
 }

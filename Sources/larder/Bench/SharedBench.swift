@@ -8,6 +8,8 @@ final class SharedBench: Sendable {
     /// One way to get at blocks.
     enum Way: String, CaseIterable, Sendable {
         case memcpy
+        case lentCopy = "lent-copy"
+        case lentRead = "lent-read"
         case socket
         case copied
         case inPlace = "in-place"
@@ -31,6 +33,8 @@ final class SharedBench: Sendable {
     private let redis: (server: BenchServer, workload: BenchWorkload)?
     private let payloads: BenchPayloads
     private let namespace: NamespaceID
+    /// Where the blocks go that are stored while it is measured: cleared each time, so that they evict no others.
+    private let writtenNamespace: NamespaceID
     private let keyCount: Int
     private let batch: Int
     private let memory: SharedBenchMemory
@@ -64,12 +68,18 @@ final class SharedBench: Sendable {
         )
         namespace = sharing.describe(description)
         plain.describe(description)
+        let written = try NamespaceDescription(
+            json: Array(#"{"engine":"larder-bench","model":"shared writes","revision":"\#(run)"}"#.utf8)
+        )
+        writtenNamespace = sharing.describe(written)
+        plain.describe(written)
         self.redis = redis.map { server in
             let plan = BenchCase(
                 operation: .get,
                 byteCount: byteCount,
                 keyCount: keyCount,
-                batch: batch,
+                // More in one pipeline make it no faster, and an operation longer than a round is not counted.
+                batch: min(batch, 8),
                 concurrency: BenchConcurrency(connectionCount: 1, depth: 1),
                 readPercent: 100,
                 verifiesInside: false
@@ -119,6 +129,7 @@ final class SharedBench: Sendable {
     /// Takes the blocks away.
     func clean() async {
         _ = try? await plain.admin.clear(namespace)
+        _ = try? await plain.admin.clear(writtenNamespace)
         if let redis { try? redis.server.clean(redis.workload) }
     }
 
@@ -134,13 +145,14 @@ final class SharedBench: Sendable {
             return try round.run().figures
         }
         let batches = try (0..<(keyCount / batch)).map { try keys(($0 * batch)..<(($0 + 1) * batch)) }
+        let held = [.lentCopy, .lentRead].contains(way) ? try await borrow(keys(0..<keyCount)) : nil
         var tally = BenchTally()
         let start = BenchClock.now()
         var now = start
         var number = 0
         while now < start &+ nanoseconds {
             let index = number % batches.count
-            try await perform(way, batches[index], first: index * batch)
+            try await perform(way, batches[index], first: index * batch, held)
             let end = BenchClock.now()
             tally.latencies.record(end &- now)
             tally.operationCount += 1
@@ -149,15 +161,28 @@ final class SharedBench: Sendable {
             now = end
             number += 1
         }
+        if way == .stored || way == .placed { _ = try await plain.admin.clear(writtenNamespace) }
         return BenchFigures(tally, nanoseconds: now &- start)
     }
 
-    private func perform(_ way: Way, _ keys: KeyBatch, first: Int) async throws {
+    /// Does it once; `held` has all blocks for the ways that only use the node's memory.
+    private func perform(_ way: Way, _ keys: KeyBatch, first: Int, _ held: BorrowedBlocks?) async throws {
         switch way {
         case .memcpy, .redis:
             for index in 0..<batch {
                 // SAFETY: both have the payload's length, and are apart.
                 unsafe memory.regions[index].copyMemory(from: payloads.payload(first + index))
+            }
+        case .lentCopy, .lentRead:
+            for index in first..<(first + batch) {
+                let region = unsafe memory.regions[index - first]
+                let isThere: Void? = held?.withPayload(at: index, provesChecksum: way == .lentRead) {
+                    payload in
+                    guard way == .lentCopy else { return }
+                    // SAFETY: both have the payload's length, and are apart.
+                    unsafe payload.withUnsafeBytes { unsafe region.copyMemory(from: $0) }
+                }
+                guard isThere != nil else { throw Self.wrongBytes() }
             }
         case .socket: try await load(plain, keys)
         case .copied: try await load(sharing, keys)
@@ -172,6 +197,7 @@ final class SharedBench: Sendable {
     private func canPlace() async throws -> Bool {
         guard payloads.byteCount * batch >= 128 << 10 else { return false }
         for _ in 0..<8 { try await store(sharing, first: 0) }
+        _ = try await plain.admin.clear(writtenNamespace)
         return sharing.statistics.sharedStoreCount > 0
     }
 
@@ -183,7 +209,7 @@ final class SharedBench: Sendable {
         }
         let names = KeyBatch(try (0..<batch).map { try BlockKey(Array("bench:w:\(number + $0)".utf8)) })
         let outcomes = await unsafe client.store(
-            namespace,
+            writtenNamespace,
             keys: names,
             payloads: (0..<batch).map { unsafe payloads.payload((first + $0) % keyCount) }
         )
@@ -198,20 +224,26 @@ final class SharedBench: Sendable {
     }
 
     private func read(_ keys: KeyBatch, provesChecksum: Bool) async throws {
+        let loan = try await borrow(keys)
+        guard provesChecksum else { return }
+        for index in 0..<loan.count where loan.withPayload(at: index, { _ in true }) != true {
+            throw Self.wrongBytes()
+        }
+    }
+
+    private func borrow(_ keys: KeyBatch) async throws -> BorrowedBlocks {
         guard let loan = await sharing.borrow(namespace, keys: keys), loan.lentPrefixCount == keys.count
         else {
             throw CommandFailure(
                 .unavailable,
-                "the node did not lend all blocks of a batch: they must fit in half of its memory"
+                "the node did not lend all blocks: together they must fit in half of its memory"
             )
         }
-        guard provesChecksum else { return }
-        for index in 0..<loan.count where loan.withPayload(at: index, { _ in true }) != true {
-            throw CommandFailure(
-                .unavailable,
-                "a block's bytes in the node's memory were not what was stored"
-            )
-        }
+        return loan
+    }
+
+    private static func wrongBytes() -> CommandFailure {
+        CommandFailure(.unavailable, "a block's bytes in the node's memory were not what was stored")
     }
 
     private func keys(_ range: Range<Int>) throws -> KeyBatch {
@@ -225,11 +257,7 @@ final class SharedBench: Sendable {
     let regions: [UnsafeMutableRawBufferPointer]
 
     init(byteCount: Int, count: Int) {
-        unsafe regions = (0..<count).map { _ in
-            let region = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 4_096)
-            unsafe region.initializeMemory(as: UInt8.self, repeating: 0)
-            return unsafe region
-        }
+        unsafe regions = (0..<count).map { _ in unsafe BenchMemory.allocate(byteCount: byteCount) }
     }
 
     deinit { unsafe regions.forEach { unsafe $0.deallocate() } }

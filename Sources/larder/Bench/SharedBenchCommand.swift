@@ -17,13 +17,15 @@ struct SharedBenchCommand: AsyncParsableCommand {
 
             WAYS:
               memcpy    copies of the blocks within this process: what memory gives
+              lent-copy copies out of the node's memory with all blocks lent beforehand: no requests
+              lent-read the same, read in place for the checksum instead of copied
               socket    loaded through the socket
               copied    loaded out of the node's memory: borrowed, copied, checksum proved, given back
               in-place  borrowed, every byte read for its checksum where it lies, given back
               borrowed  borrowed and given back without being read
               stored    new blocks stored through the socket
               placed    new blocks written in the node's memory, where the node has --shared-writes
-              redis     GET on the Redis at --versus, one connection
+              redis     GET on the Redis at --versus, one connection, pipelines of up to 8
             """
     )
 
@@ -72,7 +74,7 @@ struct SharedBenchCommand: AsyncParsableCommand {
         for batch in batch.values {
             let bench = try await SharedBench(
                 path: unix,
-                redis: versus.map { BenchServer(endpoint: $0, credentials: nil) },
+                redis: versus.map { BenchServer(target: BenchTarget($0), credentials: nil) },
                 byteCount: size.bytes,
                 keyCount: keys,
                 batch: batch,

@@ -33,10 +33,6 @@ enum SharedBenchReport {
     }
 
     private static func cell(_ spread: BenchSpread?, _ digits: Int) -> Report.Cell {
-        guard let spread else { return .absent }
-        let median = Rate.decimals(spread.median, digits)
-        let smallest = Rate.decimals(spread.smallest, digits)
-        let largest = Rate.decimals(spread.largest, digits)
-        return Report.Cell(text: "\(median) [\(smallest)-\(largest)]", json: .number(spread.median))
+        BenchReport.cell(spread, digits, text: Rate.decimals)
     }
 }
