@@ -2,6 +2,7 @@
 
   redis, resp, valkey, lm    the connectors behind RemoteBackend, as LMCache's in-process engine uses them
   l2resp, l2valkey           the L2 adapters of its multi-process mode
+  plugin, l2plugin           the same two places with the plugins of the Python package larder
 
 For chunks of 1 to 32 MiB: put, look up, get with equal bytes, batches, prefixes with a hole, overwrite, missing keys,
 a storm of misses. Then the node is stopped in order and started again, and a fresh client must find all chunks again,
@@ -18,7 +19,9 @@ miss is a miss.
 """
 
 import argparse
+import concurrent.futures
 import os
+import pathlib
 import shutil
 import subprocess
 import sys
@@ -28,7 +31,10 @@ import time
 from node import Node, NodeFailed, Redis, clean_up_at_end, free_port, require_linux, temporary_directory
 from workload import MIB, Content, Verdict, new_seed, say
 
-WAYS = ["redis", "resp", "valkey", "lm", "l2resp", "l2valkey"]
+PYTHON = pathlib.Path(__file__).resolve().parents[2] / "python"
+sys.path.insert(0, str(PYTHON))
+
+WAYS = ["redis", "resp", "valkey", "lm", "l2resp", "l2valkey", "plugin", "l2plugin"]
 SIZES = [1, 2, 4, 8, 16, 32]
 MODEL = "check/llama-8b"
 
@@ -36,6 +42,16 @@ MODEL = "check/llama-8b"
 def chunk_count(mebibytes):
     """Chunks of a size: fewer of the large ones."""
     return max(3, min(8, 64 // mebibytes))
+
+
+def recipe_of(name, port):
+    """A file of python/recipes, with the address of this check's node in it."""
+    import yaml
+
+    text = (PYTHON / "recipes" / name).read_text()
+    for written in ("7379", "7380"):
+        text = text.replace(f"127.0.0.1:{written}", f"127.0.0.1:{port}").replace(f'"port": {written}', f'"port": {port}')
+    return yaml.safe_load(text)
 
 
 class LostCompletion(Exception):
@@ -98,16 +114,21 @@ class InProcess:
         self.attempts = 4 if way == "resp" else 1
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, daemon=True).start()
-        configuration = LMCacheEngineConfig.from_defaults(
-            chunk_size=256, local_cpu=False, max_local_cpu_size=max(0.25, mebibytes * 24 / 1024),
-            remote_url=f"{way}://127.0.0.1:{port}", remote_serde="naive", save_unfull_chunk=False,
-            extra_config={"save_chunk_meta": False}, blocking_timeout_secs=10,
-        )
+        # No recipe for resp: its in-process form is not to be used.
+        recipe = {"remote_url": f"resp://127.0.0.1:{port}"} if way == "resp" else recipe_of(f"lmcache-{way}.yaml", port)
+        here = {
+            "local_cpu": False, "max_local_cpu_size": max(0.25, mebibytes * 24 / 1024), "save_unfull_chunk": False,
+            "extra_config": {"save_chunk_meta": False, **recipe.get("extra_config", {})}, "blocking_timeout_secs": 10,
+        }
+        configuration = LMCacheEngineConfig.from_defaults(**{**recipe, **here})
         # [2, layers, 256, 128] of bf16 is 128 KiB a layer.
         self.model = f"{MODEL}-{way}"  # the ways share a key space
         self.metadata = LMCacheMetadata(self.model, 1, 1, 0, 0, torch.bfloat16, (8 * mebibytes, 2, 256, 1, 128))
         self.local = LocalCPUBackend(configuration, self.metadata, "cpu")
-        self.backend = within(60, lambda: RemoteBackend(configuration, self.metadata, self.loop, self.local, "cpu"))
+        named = {"plugin_name": "larder"} if way == "plugin" else {}
+        self.backend = within(
+            60, lambda: RemoteBackend(configuration, self.metadata, self.loop, self.local, "cpu", **named)
+        )
         if self.backend.connection is None:
             raise RuntimeError("LMCache could not connect")
 
@@ -175,6 +196,7 @@ class InProcess:
             check("storm of misses", lambda: all(
                 call(lambda key=self.key(f"miss{number}"): self.backend.get_blocking(key)) is None
                 for number in range(24)))
+        check("concurrent use", lambda: self._concurrently([f"t{number}" for number in range(4)]))
         check("looked-up misses", lambda: not any(
             call(lambda key=self.key(f"miss{number}"): self.backend.contains(key)) for number in range(24)))
         check("alive at the end", lambda: self._equal(call(lambda: self.backend.get_blocking(keys[1])), names[1]))
@@ -223,6 +245,11 @@ class InProcess:
             time.sleep(0.02)
         return False
 
+    def _concurrently(self, names):
+        """Puts and gets from several threads at once."""
+        with concurrent.futures.ThreadPoolExecutor(len(names)) as threads:
+            return all(threads.map(lambda name: self._put(name) and self._comes(self.key(name), name), names))
+
     def _get_batch(self, keys, names):
         chunks = self._call(lambda: self.backend.batched_get_blocking(keys), 60)
         return all([self._equal(chunk, name) for chunk, name in zip(chunks, names)]) and len(chunks) == len(keys)
@@ -252,14 +279,12 @@ class MultiProcess:
         self.way, self.mebibytes, self.content, self.report = way, mebibytes, content, report
         self.select, self.torch, self.consume = select, torch, consume_fd
         self.key_type, self.chunk_types = ObjectKey, (MemoryObjMetadata, TensorMemoryObj, MemoryFormat)
-        if way == "l2resp":
-            from lmcache.v1.distributed.l2_adapters.resp_l2_adapter import RESPL2AdapterConfig
+        from lmcache.v1.distributed.l2_adapters.plugin_l2_adapter import PluginL2AdapterConfig
+        from lmcache.v1.distributed.l2_adapters.resp_l2_adapter import RESPL2AdapterConfig
+        from lmcache.v1.distributed.l2_adapters.valkey_l2_adapter import ValkeyL2AdapterConfig
 
-            configuration = RESPL2AdapterConfig.from_dict({"host": "127.0.0.1", "port": port})
-        else:
-            from lmcache.v1.distributed.l2_adapters.valkey_l2_adapter import ValkeyL2AdapterConfig
-
-            configuration = ValkeyL2AdapterConfig.from_dict({"startup_nodes": f"127.0.0.1:{port}"})
+        kinds = {"l2resp": RESPL2AdapterConfig, "l2valkey": ValkeyL2AdapterConfig, "l2plugin": PluginL2AdapterConfig}
+        configuration = kinds[way].from_dict(recipe_of(f"lmcache-{way.replace('l2', 'l2-')}.json", port))
         buffer = torch.empty(MIB, dtype=torch.uint8)
         memory = L1MemoryDesc(ptr=buffer.data_ptr(), size=MIB, align_bytes=1)
         self.buffer = buffer
@@ -334,6 +359,13 @@ class MultiProcess:
             for index, (name, chunk) in enumerate(zip(names, chunks))
         ]
 
+    def store_while_loading(self, names):
+        """LMCache stores from one thread and loads from another."""
+        with concurrent.futures.ThreadPoolExecutor(1) as stores:
+            stored = stores.submit(lambda: all(self.store([f"t{number}"]) for number in range(4)))
+            loaded = all(self.load(names) == [True] * len(names) for _ in range(4))
+            return stored.result() and loaded and self.load([f"t{number}" for number in range(4)]) == [True] * 4
+
     def first(self):
         names = [f"c{number}" for number in range(chunk_count(self.mebibytes))]
         count, check = len(names), self._check
@@ -347,6 +379,7 @@ class MultiProcess:
         check("load with a hole", lambda: self.load([names[0], "m1", names[1]]) == [True, None, True])
         check("storm of misses", lambda: self.load([f"miss{number}" for number in range(24)]) == [None] * 24)
         check("alive after the storm", lambda: self.load(names) == [True] * count)
+        check("stores while it loads", lambda: self.store_while_loading(names))
         check("store again", lambda: self.store(names[:1], version=2))
         check("load what was stored again", lambda: self.load(names[:1], version=2) == [True])
         check("delete", lambda: (self.adapter.delete([self.key(names[1])]), self.look_up(names[:2]))[1] == [True, False])

@@ -1,0 +1,185 @@
+#!/usr/bin/env bash
+# The engines' adapters of the Python package against a live node, with the engines' own code: vLLM 0.33.0,
+# SGLang 0.5.23, transformers 5.23, llama.cpp's slot files, LMCache 0.5.6.
+#
+#   scripts/test-engines.sh [--strict] [--larder PATH] [ENGINE ...]
+#
+# ENGINE is vllm, sglang, transformers, llamacpp or lmcache; without one, all. --larder names a built program; without
+# it one is built. What cannot run here is said, with the reason; with --strict that is a failure.
+#
+# The first run makes a virtual environment and unpacks the engines' Python files, some 2 GB in
+# ${XDG_CACHE_HOME:-~/.cache}/larder/engines, which later runs use again. No GPU is needed: what stands in for one is in
+# python/tests/engines. LMCache wants a torch of its own (6 GB more): set LMCACHE_VENV to a virtual environment that has
+# LMCache, or ask for it by name. llama.cpp's own server takes part where LLAMA_SERVER and LLAMA_MODEL name it and a model.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+VLLM=0.33.0
+SGLANG=0.5.23
+TORCH=2.13.0
+
+all_engines=(vllm sglang transformers llamacpp lmcache)
+tests="$root/python/tests/engines"
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/larder/engines"
+strict=false
+program="${LARDER_BIN:-}"
+engines=()
+passed=()
+skipped=()
+failed=()
+
+while (($#)); do
+    case $1 in
+    --strict) strict=true ;;
+    --larder)
+        program=${2:?--larder needs a path}
+        shift
+        ;;
+    -h | --help)
+        sed -n '2,/^set/p' "${BASH_SOURCE[0]}" | sed -n 's/^# \{0,1\}//p'
+        exit 0
+        ;;
+    vllm | sglang | transformers | llamacpp | lmcache) engines+=("$1") ;;
+    *) die "no engine and no option: $1 (see --help)" ;;
+    esac
+    shift
+done
+asked_for_lmcache=false
+for engine in ${engines[@]+"${engines[@]}"}; do [[ $engine != lmcache ]] || asked_for_lmcache=true; done
+((${#engines[@]})) || engines=("${all_engines[@]}")
+
+skip() {
+    skipped+=("$1")
+    say "SKIPPED $1: $2"
+}
+
+# Sets python to an interpreter of the version that the engines' packages are listed for, or fails.
+find_python() {
+    local candidate
+    for candidate in "${PYTHON:-}" python3.11 python3; do
+        if [[ -z $candidate ]] || ! command -v "$candidate" >/dev/null; then continue; fi
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
+            python=$candidate
+            return
+        fi
+    done
+    return 1
+}
+
+# Makes $cache/venv with torch and what the engines import, unless it is there. The reason for a failure goes to $reason.
+make_venv() {
+    local wanted log="$cache/install.log"
+    wanted="$TORCH $(cksum <"$tests/requirements.txt")"
+    [[ "$(cat "$cache/venv/made" 2>/dev/null)" != "$wanted" ]] || return 0
+    find_python || {
+        reason="Python 3.11 is needed: set PYTHON"
+        return 1
+    }
+    say "making a virtual environment in $cache (a few minutes, once)"
+    rm -rf "$cache/venv"
+    mkdir -p "$cache"
+    "$python" -m venv "$cache/venv" >"$log" 2>&1 || {
+        reason="no virtual environment could be made: apt-get install python3-venv"
+        return 1
+    }
+    local pip=(nice "$cache/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps)
+    # The wheel for the CPU alone, where the index or a local directory has it; else the large one.
+    "${pip[@]}" "torch==$TORCH+cpu" >>"$log" 2>&1 || "${pip[@]}" "torch==$TORCH" >>"$log" 2>&1 || {
+        reason="torch $TORCH could not be installed: $(tail -n 1 "$log")"
+        return 1
+    }
+    "${pip[@]}" -r "$tests/requirements.txt" >>"$log" 2>&1 || {
+        reason="the engines' packages could not be installed: $(tail -n 1 "$log")"
+        return 1
+    }
+    printf '%s' "$wanted" >"$cache/venv/made"
+}
+
+# unpack NAME VERSION: the Python files of an engine's wheel under $cache/src/NAME, unless they are there.
+unpack() {
+    local name=$1 version=$2 place="$cache/src/$1" wheels
+    [[ "$(cat "$place/version" 2>/dev/null)" != "$version" ]] || return 0
+    say "downloading $name $version, of which only the Python files are kept"
+    rm -rf "$place"
+    mkdir -p "$place"
+    wheels=$(mktemp -d "$cache/wheels-XXXXXX")
+    if ! nice "$cache/venv/bin/pip" download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+        -d "$wheels" "$name==$version" >>"$cache/install.log" 2>&1; then
+        rm -rf "$wheels"
+        reason="$name $version could not be downloaded: $(tail -n 1 "$cache/install.log")"
+        return 1
+    fi
+    # SGLang looks for its kernels' sources when it is imported.
+    "$cache/venv/bin/python" - "$wheels" "$place" <<'PY'
+import pathlib, sys, zipfile
+
+(wheel,) = pathlib.Path(sys.argv[1]).glob("*.whl")
+with zipfile.ZipFile(wheel) as files:
+    for entry in files.infolist():
+        name = entry.filename
+        if name.endswith((".py", ".json", "METADATA")) or "/kernels/jit/" in name:
+            files.extract(entry, sys.argv[2])
+PY
+    rm -rf "$wheels"
+    printf '%s' "$version" >"$place/version"
+}
+
+# run ENGINE INTERPRETER FILE...: runs tests in a process of their own.
+run() {
+    local engine=$1 interpreter=$2
+    shift 2
+    say "== $engine"
+    if (cd "$tests" && LARDER_BIN="$larder" LARDER_ENGINES="$cache/src" LARDER_STRICT="$strict" OMP_NUM_THREADS=2 \
+        PYTHONDONTWRITEBYTECODE=1 nice "$interpreter" -m pytest -q -rs -p no:cacheprovider -W ignore "$@" >&2); then
+        passed+=("$engine")
+    else
+        failed+=("$engine")
+    fi
+}
+
+with_venv() {
+    local engine=$1 name=$2 version=$3
+    shift 3
+    reason=""
+    if ! make_venv; then
+        skip "$engine" "$reason"
+    elif [[ -n $name ]] && ! unpack "$name" "$version"; then
+        skip "$engine" "$reason"
+    else
+        run "$engine" "$cache/venv/bin/python" "$@"
+    fi
+}
+
+run_lmcache() {
+    if [[ -z ${LMCACHE_VENV:-} ]] && ! $asked_for_lmcache; then
+        skip lmcache "it needs a torch of its own (6 GB): set LMCACHE_VENV, or name lmcache to install it"
+        return
+    fi
+    say "== lmcache"
+    if "$root/scripts/long/lmcache.sh" --larder "$larder" --ways plugin l2plugin --sizes 1 4 >&2; then
+        passed+=(lmcache)
+    else
+        failed+=(lmcache)
+    fi
+}
+
+if [[ -n $program ]]; then
+    [[ -x $program ]] || die "no program at $program"
+    larder=$(cd "$(dirname "$program")" && pwd)/$(basename "$program")
+else
+    build_release
+fi
+
+for engine in "${engines[@]}"; do
+    case $engine in
+    vllm) with_venv vllm vllm "$VLLM" test_vllm_tier.py test_vllm_engine.py ;;
+    sglang) with_venv sglang sglang "$SGLANG" test_sglang.py ;;
+    transformers) with_venv transformers "" "" test_hf.py ;;
+    llamacpp) with_venv llamacpp "" "" test_llamacpp.py test_recipes.py ;;
+    lmcache) run_lmcache ;;
+    esac
+done
+
+say "engines passed: ${passed[*]:-none}; skipped: ${skipped[*]:-none}; failed: ${failed[*]:-none}"
+((${#failed[@]} == 0)) || exit 1
+if $strict && ((${#skipped[@]})); then die "skipped with --strict: ${skipped[*]}"; fi
