@@ -21,10 +21,17 @@ struct BenchRedisTests {
         try process.run()
         // Children of Foundation's Process inherit a blocked SIGTERM.
         defer { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
-        for _ in 0..<500 where !FileManager.default.fileExists(atPath: socket) {
-            try await Task.sleep(for: .milliseconds(10))
-        }
+        // The file is there before the server listens.
+        for _ in 0..<2_000 where !Self.accepts(socket) { try await Task.sleep(for: .milliseconds(10)) }
         try body(.unix(path: socket))
+    }
+
+    private static func accepts(_ path: String) -> Bool {
+        guard let address = SocketAddress(unixPath: path), let socket = StreamSocket(connectingTo: address)
+        else {
+            return false
+        }
+        return socket.wait(isWriting: true, milliseconds: 1_000) && socket.connectError() == 0
     }
 
     private func suite(
