@@ -142,6 +142,26 @@ struct PackingTests {
         }
     }
 
+    @Test("come back packed when the process ends, and are proved when they are unpacked")
+    func outlive() throws {
+        let file = try FileBench()
+        var bench = try file.open()
+        for number in 0..<6 { try bench.put(number, Self.payload(number)) }
+        for number in 0..<4 { #expect(try pack(bench, number) == .packed) }
+        #expect(try unpack(bench, 3)?.bytes == Self.payload(3))
+        let before = bench.tier.statistics()
+        try file.reopen(&bench)
+        let after = bench.tier.statistics()
+        #expect(after.usedByteCount == before.usedByteCount && after.blockCount == 6)
+        #expect(after.packedByteCount == before.packedByteCount && after.packedBlockCount == 3)
+        for number in 0..<3 { #expect(try unpack(bench, number)?.bytes == Self.payload(number)) }
+        for number in 3..<6 { #expect(bench.lease(number)?.bytes == Self.payload(number)) }
+        #expect(bench.tier.statistics().packedBlockCount == 0)
+        #expect(bench.tier.statistics().unverifiedBlockCount == 0)
+        try file.reopen(&bench)
+        for number in 0..<6 { #expect(bench.lease(number)?.bytes == Self.payload(number)) }
+    }
+
     private final class Counts: Sendable {
         let reads = Atomic(0)
         let wrong = Atomic(0)
