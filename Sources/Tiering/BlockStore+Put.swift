@@ -79,6 +79,9 @@ extension BlockStore {
                 refused: CacheError(.limitExceeded, "a durable block is at most a quarter of the disk budget")
             )
         }
+        // Read before the commit: afterwards the block may be evicted at any moment, and its key with it.
+        let announcement =
+            space.description == nil ? nil : configuration.watcher.map { ($0, reservation.keyBytes) }
         let outcome = memory.commit(
             reservation,
             attributes: attributes(identity, in: space, options),
@@ -91,6 +94,9 @@ extension BlockStore {
         case .stored(let handle):
             if options.replaces { forgetOnDisk(identity) }
             if goesToDisk { writeBehind?.enqueue(handle, byteCount: byteCount) }
+            if let (watcher, key) = announcement {
+                watcher.arrived(identity, key: key, after: options.predecessor)
+            }
             counters.stored.add()
             counters.storedBytes.add(byteCount)
             counters.storedTokens.add(Int(options.tokenCount))

@@ -32,6 +32,7 @@ final class DiskLoader: Sendable {
     private let disk: DiskTier
     private let counters: StoreCounters
     private let chains: ChainPlaces
+    private let watcher: (any BlockWatcher)?
     private let pinnedByteCountMax: Int
     private let queueCountMax: Int
     private let state = Mutex(State())
@@ -52,6 +53,7 @@ final class DiskLoader: Sendable {
         self.disk = disk
         self.counters = counters
         self.chains = chains
+        watcher = configuration.watcher
         self.pinnedByteCountMax = pinnedByteCountMax
         queueCountMax = configuration.loadQueueCountMax
         readerCount = max(1, configuration.readerCount)
@@ -188,6 +190,7 @@ final class DiskLoader: Sendable {
             // Other bytes are held under the key by now, or it is gone.
             return unsafe memory.lease(request.identity, key: request.key.span.bytes)
         }
+        watcher?.arrived(request.identity, key: request.key, after: nil)
         counters.promotions.add()
         counters.promotedBytes.add(header.payloadByteCount)
         return lease

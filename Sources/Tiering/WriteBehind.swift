@@ -38,6 +38,7 @@ final class WriteBehind: Sendable {
     private let clock: any CacheClock
     private let counters: StoreCounters
     private let waitersForSpace: SpaceWaiters
+    private let watcher: (any BlockWatcher)?
     private let writeDelayNanoseconds: UInt64
     private let dirtyByteCountSoftMax: Int
     private let state = Mutex(State())
@@ -60,6 +61,7 @@ final class WriteBehind: Sendable {
         self.clock = clock
         self.counters = counters
         self.waitersForSpace = waitersForSpace
+        watcher = configuration.watcher
         writeDelayNanoseconds = configuration.writeDelay.nanoseconds
         dirtyByteCountSoftMax = Int(Double(memory.arena.byteCount) * configuration.dirtyShareMax / 2)
     }
@@ -207,6 +209,7 @@ final class WriteBehind: Sendable {
             memory.markClean(lease.handle)
             unsafe counters.bytesWritten.add(lease.payload.count)
         }
+        watcher?.changed(plan.leases.map(\.identity))
         counters.unitsWritten.add()
         counters.blocksWritten.add(plan.leases.count)
         let (waiters, hadFailed) = state.withLock { state in
