@@ -69,6 +69,12 @@ final class RunningNode: Sendable {
             // Before anybody can put: what is told first is that nothing told before counts.
             events?.start(store)
             let eventPorts = try await events?.listen()
+            if let host = configuration.events?.host, (try? HostRule.checkWithoutUsers(host)) == nil {
+                logger.warning(
+                    "KV events are open to others, who need no password: they see hashes and times of all blocks",
+                    metadata: ["host": "\(host)"]
+                )
+            }
             var (addresses, channels) = try await listen(listener, configuration)
             addresses.eventsPort = eventPorts?.port
             addresses.eventsReplayPort = eventPorts?.replayPort

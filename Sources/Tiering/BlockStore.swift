@@ -129,6 +129,9 @@ package final class BlockStore: Sendable {
         return space
     }
 
+    /// The namespaces that somebody has described, now or before a restart.
+    package var descriptions: [NamespaceDescription] { registry.descriptions }
+
     /// The tenant's plain Redis keys of one numbered database.
     package func space(tenant: Tenant, database: Int) -> KeySpace {
         registry.space(tenant: tenant, database: database)

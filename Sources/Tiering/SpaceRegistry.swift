@@ -37,6 +37,9 @@ final class SpaceRegistry: Sendable {
         }
     }
 
+    /// The namespaces that somebody has described.
+    var descriptions: [NamespaceDescription] { state.withLock { Array($0.descriptions.values) } }
+
     func register(tenant: Tenant, description: NamespaceDescription) throws(CacheError) -> KeySpace {
         let result: Result<(KeySpace, [NamespaceDescription]?), CacheError> = state.withLock { state in
             var toSave: [NamespaceDescription]?

@@ -100,14 +100,16 @@ struct EventTests {
             let one = RouterModel(try node.subscriber("kv@pod@other"))
             let client = try node.connect()
             let ns = try client.describe()
+            #expect(try client.put(ns, "a", "A").contains("stored"))
+            try all.read { $0.mediums.count == 1 }
             let second = try client.describe(#"{"model":"other"}"#)
             _ = try client.ask("SET", "plain", "value")
             _ = try client.ask("DEL", "plain")
-            #expect(try client.put(ns, "a", "A").contains("stored"))
             #expect(try client.put(ns, "a", "A").contains("exists"))
             #expect(try client.put(ns, "a", "X").contains("conflict"))
             #expect(try client.put(second, "b", "B").contains("stored"))
-            try all.read { $0.mediums.count == 2 }
+            // A topic that is new needs no taking back, which some routers would take for the whole node's.
+            try all.read { $0.mediums.count == 2 && $0.clearCount == 1 }
             try one.read { $0.mediums.count == 1 }
             #expect(all.mediums.keys.contains(hash("a")) && one.mediums == [hash("b"): .memory])
             #expect(all.topics == ["kv@pod@tiny", "kv@pod@other"] && one.topics == ["kv@pod@other"])
@@ -199,11 +201,12 @@ struct EventTests {
             let router = RouterModel(try node.subscriber())
             let client = try node.connect()
             let ns = try client.describe()
+            _ = try client.describe(#"{"model":"second"}"#)
             for number in 0..<600 { _ = try client.put(ns, "k\(number)", "payload \(number)") }
             try router.read { $0.mediums.count == 600 }
             await node.node.drainAndStop()
             // The last word of a run: nothing is held any more.
-            try router.read { $0.clearCount == 2 }
+            try router.read { $0.clearCount == 3 }
             #expect(router.mediums.isEmpty)
         }
         try await TestNode.withEvents(node: onDisk) { node in
@@ -211,7 +214,8 @@ struct EventTests {
             let client = try node.connect()
             _ = try client.describe()
             try router.read { $0.mediums.count == 600 }
-            #expect(router.clearCount == 1 && router.mediums.values.allSatisfy { $0 == .disk })
+            #expect(router.clearCount == 2 && router.topics == ["kv@pod@tiny", "kv@pod@second"])
+            #expect(router.mediums.values.allSatisfy { $0 == .disk })
             #expect(router.tokenCounts.values.allSatisfy { $0 == 16 } && router.contradictions == [])
         }
     }
@@ -270,7 +274,7 @@ struct EventTests {
             let ns = try client.describe()
             for key in ["a", "b", "c", "d"] { _ = try client.put(ns, key, "X") }
             try router.read { $0.mediums.count == 3 }
-            try await eventually { try node.events().blocksUntold.value == 1 }
+            try await eventually { try node.events().blocksUntold.value >= 1 }
             _ = try client.ask("KV.DEL", ns, "KEYS", "1", "a")
             try router.read { $0.mediums.count == 2 }
             _ = try client.put(ns, "e", "X")

@@ -9,6 +9,7 @@ final class EventCounters: Sendable {
     let sweeps = Counter()
     let blocksUntold = Counter()
     let peersNow = Counter()
+    let subscriptionsNow = Counter()
     let peersRefused = Counter()
     let peersCut = Counter()
     let messagesSent = Counter()
@@ -22,7 +23,8 @@ final class EventCounters: Sendable {
             ("events_blocks_stored", blocksStored.value), ("events_blocks_removed", blocksRemoved.value),
             ("events_announced_blocks", announcedNow.value), ("events_dropped_notes", notesDropped.value),
             ("events_sweeps", sweeps.value), ("events_untold_blocks", blocksUntold.value),
-            ("events_peers", peersNow.value), ("events_peers_refused", peersRefused.value),
+            ("events_peers", peersNow.value), ("events_subscriptions", subscriptionsNow.value),
+            ("events_peers_refused", peersRefused.value),
             ("events_peers_cut", peersCut.value), ("events_messages_sent", messagesSent.value),
             ("events_messages_dropped", messagesDropped.value),
             ("events_messages_repeated", messagesRepeated.value),

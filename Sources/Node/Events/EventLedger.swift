@@ -27,6 +27,7 @@ struct EventLedger: ~Copyable {
     private var topics: [Topic] = []
     private var topicPlaces: [[UInt8]: Int] = [:]
     private var announcedCount = 0
+    private var found: [(place: Int, identity: BlockIdentity, key: [UInt8])] = []
     private var surveys: [(place: Int, next: BlockStore.SurveyPlace)] = []
     private var sweepPart = 0
 
@@ -40,20 +41,28 @@ struct EventLedger: ~Copyable {
         announcedBlockCountMax = configuration.announcedBlockCountMax
     }
 
-    /// Begins to tell of a namespace. What was told under its topic by a run before does not count any more.
+    /// Begins to tell of a namespace.
+    ///
+    /// Before anything is told, what a run before has told is taken back, under all topics that it can have used. Later
+    /// that would be wrong: a router may take it for all that the node has told, whatever the topic.
     mutating func open(_ space: KeySpace) {
-        guard places[space.prefix] == nil else { return }
-        let model = space.description?.model ?? space.namespace.description
-        let bytes = Array("kv@\(podID)@\(model)".utf8)
-        let topic = topicPlaces[bytes] ?? topics.count
-        if topic == topics.count {
-            topicPlaces[bytes] = topic
-            topics.append(Topic(bytes: bytes))
-            topics[topic].collector.clear()
+        guard places[space.prefix] == nil, let description = space.description else { return }
+        if topics.isEmpty {
+            for known in store.descriptions { _ = topic(of: known) }
+            clear()
         }
+        let topic = topic(of: description)
         places[space.prefix] = watched.count
         surveys.append((watched.count, .start))
         watched.append(Watched(space: space, topic: topic, blocks: AnnouncedBlocks(prefix: space.prefix)))
+    }
+
+    private mutating func topic(of description: NamespaceDescription) -> Int {
+        let bytes = Array("kv@\(podID)@\(description.model ?? description.id.description)".utf8)
+        if let known = topicPlaces[bytes] { return known }
+        topicPlaces[bytes] = topics.count
+        topics.append(Topic(bytes: bytes))
+        return topics.count - 1
     }
 
     /// Looks at what a note is about.
@@ -77,18 +86,22 @@ struct EventLedger: ~Copyable {
     }
 
     /// Whether a survey is under way.
-    var isSurveying: Bool { !surveys.isEmpty }
+    var isSurveying: Bool { !surveys.isEmpty || !found.isEmpty }
 
     /// One step of the oldest survey.
+    ///
+    /// What it finds is told in the next step: if a note of it is on its way, that comes first, and knows more.
     mutating func survey() {
-        guard let (place, from) = surveys.first else { return }
-        var found: [(BlockIdentity, [UInt8])] = []
-        let next = store.survey(watched[place].space, from: from, count: Self.surveyStepCount) {
-            found.append(($0, $1))
-        }
-        for (identity, key) in found where !watched[place].blocks.contains(identity) {
+        for (place, identity, key) in found where !watched[place].blocks.contains(identity) {
             arrived(identity, key: key, after: nil, in: place)
         }
+        found = []
+        guard let (place, from) = surveys.first else { return }
+        var seen: [(Int, BlockIdentity, [UInt8])] = []
+        let next = store.survey(watched[place].space, from: from, count: Self.surveyStepCount) {
+            seen.append((place, $0, $1))
+        }
+        found = seen
         if let next { surveys[0].next = next } else { surveys.removeFirst() }
     }
 
@@ -105,7 +118,7 @@ struct EventLedger: ~Copyable {
         }
     }
 
-    /// Nothing is held any more: the node ends.
+    /// Nothing that was told counts any more.
     mutating func clear() {
         for topic in topics.indices { topics[topic].collector.clear() }
     }

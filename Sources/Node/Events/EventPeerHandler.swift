@@ -52,6 +52,8 @@ final class EventPeerHandler: ChannelInboundHandler {
         handshakeDeadline?.cancel()
         self.context = nil
         peers.remove(self, isSubscriber: isSubscriber)
+        counters.subscriptionsNow.add(-subscriptions.count)
+        subscriptions = []
         isSubscriber = false
         replays = []
     }
@@ -108,9 +110,9 @@ final class EventPeerHandler: ChannelInboundHandler {
             }
         case .subscribe(let topic):
             guard subscriptions.count < configuration.subscriptionCountMax else { return cut() }
-            subscriptions.insert(topic)
+            if subscriptions.insert(topic).inserted { counters.subscriptionsNow.add() }
         case .cancel(let topic):
-            subscriptions.remove(topic)
+            if subscriptions.remove(topic) != nil { counters.subscriptionsNow.add(-1) }
         case .message(let parts):
             request(parts)
         }

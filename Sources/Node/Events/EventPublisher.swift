@@ -61,7 +61,7 @@ final class EventPublisher: Sendable {
         while !isClosed.load(ordering: .sequentiallyConsistent) {
             let isBusy = partsToSweep > 0 || ledger.isSurveying
             notes.bell.wait(milliseconds: isBusy ? 0 : Self.idleMilliseconds)
-            if !isBusy { gathering.wait(milliseconds: gatheringMilliseconds) }
+            if partsToSweep == 0 { gathering.wait(milliseconds: gatheringMilliseconds) }
             let batch = notes.take()
             if batch.isIncomplete {
                 isDoubtful = true

@@ -34,9 +34,9 @@ struct ServeCommand: AsyncParsableCommand {
             SIZES are 2GiB, 512MiB (powers of 1,024) or 2GB, 512MB (powers of 1,000). TIMES are 500ms, 30s, 5m, 1h.
 
             KV EVENTS: --events-port tells routers which blocks a node holds, as vLLM's engines do: a block is announced \
-            when it can be read, and taken back when it has left RAM (medium CPU) or disk (STORAGE). The first message \
-            of a topic after a start voids what was told before; blocks that are on disk from before are announced \
-            when a client first uses their namespace. Only namespaces made by KV.DESCRIBE are told of.
+            when it can be read, and taken back when it has left RAM (medium CPU) or disk (STORAGE). Before \
+            the first block of a run, what was told before is voided; blocks that are on disk from before are \
+            announced when a client first uses their namespace. Only namespaces made by KV.DESCRIBE are told of.
 
             SIGNALS: SIGTERM or SIGINT stops accepting, writes RAM to disk within --drain-timeout and exits 0; a \
             second one exits 1 at once. SIGHUP is ignored.

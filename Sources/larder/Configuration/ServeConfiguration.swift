@@ -1,6 +1,5 @@
 internal import Blocks
 internal import Eviction
-internal import Foundation
 internal import KVEvents
 internal import Logging
 internal import Node
@@ -62,7 +61,7 @@ struct ServeConfiguration {
             }
             return nil
         }
-        let podID = settings.optionalText(.eventsPod) ?? ProcessInfo.processInfo.hostName
+        let podID = settings.optionalText(.eventsPod) ?? SystemFacts.hostName
         guard !podID.contains("@") else {
             throw CommandFailure(
                 .configuration,
