@@ -27,6 +27,9 @@ final class EventNotes: BlockWatcher {
         var batch = Batch()
     }
 
+    /// Notes that are added under one hold of the lock.
+    private static let addedAtOnceCount = 256
+
     private let state = Mutex(State())
     private let countMax: Int
     private let counters: EventCounters
@@ -53,7 +56,10 @@ final class EventNotes: BlockWatcher {
     }
 
     func changed(_ identities: [BlockIdentity]) {
-        add(identities) { .changed($0) }
+        // A written unit has tens of thousands: nobody is to wait that long for the lock.
+        for start in stride(from: 0, to: identities.count, by: Self.addedAtOnceCount) {
+            add(identities[start..<min(start + Self.addedAtOnceCount, identities.count)]) { .changed($0) }
+        }
     }
 
     /// Takes everything out.
