@@ -80,8 +80,9 @@ extension BlockStore {
             )
         }
         // Read before the commit: afterwards the block may be evicted at any moment, and its key with it.
-        let announcement =
-            space.description == nil ? nil : configuration.watcher.map { ($0, reservation.keyBytes) }
+        let announcement = configuration.watcher.flatMap { watcher in
+            space.description == nil ? nil : (watcher, reservation.keyBytes)
+        }
         let outcome = memory.commit(
             reservation,
             attributes: attributes(identity, in: space, options),

@@ -167,7 +167,8 @@ def test_offload_keys_tell_their_group(stack):
     events = Events(stack)
     router = events.subscriber()
     namespace = events.client.describe()
-    events.client.put(namespace, *(make_offload_key(key, group) for group in (0, 1) for key in keys(1 + group, 3 + group)))
+    blocks = [make_offload_key(key, group) for group in (0, 1) for key in keys(1 + group, 3 + group)]
+    events.client.put(namespace, *blocks)
     router.until(lambda seen: len(seen.mediums) == 4)
     assert router.groups == dict(zip(keys(1, 3, 2, 4), (0, 0, 1, 1)))
     assert router.parents == dict(zip(keys(1, 3, 2, 4), (None, keys(1)[0], None, keys(2)[0])))
