@@ -36,6 +36,7 @@ let targets: [Target] = [
     // Floor 1: pure.
     .target(name: "Eviction", swiftSettings: house),
     .target(name: "TraceReplay", dependencies: ["Eviction"], swiftSettings: house),
+    .target(name: "KVEvents", dependencies: ["Blocks"], swiftSettings: house),
     .target(name: "RESP", dependencies: ["Blocks", nioCore], swiftSettings: house),
     .target(name: "PayloadCoding", dependencies: ["Blocks", "CKVCodec", "CLZ4"], swiftSettings: house),
     // Floor 2: the tiers.
@@ -59,7 +60,8 @@ let targets: [Target] = [
     .target(
         name: "Node",
         dependencies: [
-            "Blocks", "RESP", "Eviction", "MemoryTier", "DiskTier", "Tiering", "CPosix", nioCore, nioPosix,
+            "Blocks", "RESP", "KVEvents", "Eviction", "MemoryTier", "DiskTier", "Tiering", "CPosix", nioCore,
+            nioPosix,
             logging,
             crypto, cryptoExtras,
         ],
@@ -75,7 +77,8 @@ let targets: [Target] = [
     .executableTarget(
         name: "larder",
         dependencies: [
-            "Blocks", "RESP", "Eviction", "TraceReplay", "PayloadCoding", "MemoryTier", "DiskTier", "Node",
+            "Blocks", "RESP", "KVEvents", "Eviction", "TraceReplay", "PayloadCoding", "MemoryTier", "DiskTier",
+            "Node",
             "LarderClient", "Engine", "CPosix",
             .product(name: "ArgumentParser", package: "swift-argument-parser"), logging,
             .product(name: "Yams", package: "Yams"),
@@ -97,6 +100,11 @@ let targets: [Target] = [
     .testTarget(
         name: "TraceReplayTests",
         dependencies: ["TraceReplay", "Eviction", "TestSupport"],
+        swiftSettings: house
+    ),
+    .testTarget(
+        name: "KVEventsTests",
+        dependencies: ["KVEvents", "Blocks", "TestSupport"],
         swiftSettings: house
     ),
     .testTarget(name: "RESPTests", dependencies: ["RESP", "TestSupport", nioCore], swiftSettings: house),
@@ -125,7 +133,8 @@ let targets: [Target] = [
     .testTarget(
         name: "NodeTests",
         dependencies: [
-            "Node", "Tiering", "MemoryTier", "CPosix", "TestSupport", nioCore, nioPosix, nioEmbedded,
+            "Node", "KVEvents", "Blocks", "Tiering", "MemoryTier", "CPosix", "TestSupport", nioCore, nioPosix,
+            nioEmbedded,
         ],
         swiftSettings: house
     ),

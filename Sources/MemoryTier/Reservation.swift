@@ -21,6 +21,16 @@ package final class Reservation: @unchecked Sendable {
     /// Bytes of the payload.
     package var payloadByteCount: Int { unsafe payload.count }
 
+    /// The client's key, copied; not to be asked for once the reservation is committed.
+    package var keyBytes: [UInt8] {
+        // SAFETY: the key lies in the extent behind the header's place, and was copied there by `init`.
+        unsafe Array(
+            UnsafeRawBufferPointer(
+                rebasing: core.arena.bytes(of: extent)[BlockHeader.byteCount...].prefix(keyByteCount)
+            )
+        )
+    }
+
     /// Where the payload lies behind the arena's first byte.
     package var payloadOffset: Int {
         unsafe core.arena.offset(of: UnsafeRawPointer(payload.baseAddress))

@@ -8,6 +8,10 @@ package struct BoundAddresses: Sendable, Hashable {
     package var unixPath: String?
     /// Port of the lm:// listener.
     package var lmPort: Int?
+    /// Port that publishes KV events.
+    package var eventsPort: Int?
+    /// Port that repeats KV events.
+    package var eventsReplayPort: Int?
 
     /// Creates the value.
     package init(host: String? = nil, port: Int? = nil, unixPath: String? = nil, lmPort: Int? = nil) {

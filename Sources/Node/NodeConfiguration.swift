@@ -43,6 +43,9 @@ package struct NodeConfiguration: Sendable {
     /// How long a key stays readable after EXISTS reported it to a client that never sent HELLO.
     package var existsLease: Duration = .seconds(5)
 
+    /// How routers are told what the node holds; `nil` tells nobody.
+    package var events: EventConfiguration?
+
     /// Creates the defaults.
     package init() {}
 }

@@ -6,6 +6,8 @@ final class NodeServices: Sendable {
     let store: BlockStore
     let configuration: NodeConfiguration
     let authenticator: Authenticator?
+    /// What tells routers of blocks, when that is on.
+    let events: EventService?
     let counters = NodeCounters()
     let connections = ConnectionTable()
     let paddedNils = PaddedNilTable()
@@ -14,9 +16,10 @@ final class NodeServices: Sendable {
     let startedAt: UInt64
     let runID: String
 
-    init(store: BlockStore, configuration: NodeConfiguration) {
+    init(store: BlockStore, configuration: NodeConfiguration, events: EventService? = nil) {
         self.store = store
         self.configuration = configuration
+        self.events = events
         authenticator = configuration.users.map(Authenticator.init)
         startedAt = store.clock.monotonicNanoseconds()
         var generator = SystemRandomNumberGenerator()

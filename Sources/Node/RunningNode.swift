@@ -47,10 +47,17 @@ final class RunningNode: Sendable {
             wanted: configuration.limits.connectionCountMax,
             logger: logger
         )
-        let store = try await openStore(configuration, clock: clock, logger: logger)
-        let services = NodeServices(store: store, configuration: configuration)
         let threadCount = configuration.threadCount > 0 ? configuration.threadCount : System.coreCount
         let group = MultiThreadedEventLoopGroup(numberOfThreads: threadCount)
+        let events = configuration.events.map { EventService($0, group: group) }
+        let store: BlockStore
+        do {
+            store = try await openStore(configuration, watcher: events?.notes, clock: clock, logger: logger)
+        } catch {
+            try? await group.shutdownGracefully()
+            throw error
+        }
+        let services = NodeServices(store: store, configuration: configuration, events: events)
         var keepers: [ObjectIdentifier: LoopKeeper] = [:]
         for eventLoop in group.makeIterator() {
             let keeper = LoopKeeper(eventLoop: eventLoop, clock: clock)
@@ -59,14 +66,25 @@ final class RunningNode: Sendable {
         }
         let listener = Listener(group: group, keepers: keepers, services: services)
         do {
-            let (addresses, channels) = try await listen(listener, configuration)
+            // Before anybody can put: what is told first is that nothing told before counts.
+            events?.start(store)
+            let eventPorts = try await events?.listen()
+            if let host = configuration.events?.host, (try? HostRule.checkWithoutUsers(host)) == nil {
+                logger.warning(
+                    "KV events are open to others, who need no password: they see hashes and times of all blocks",
+                    metadata: ["host": "\(host)"]
+                )
+            }
+            var (addresses, channels) = try await listen(listener, configuration)
+            addresses.eventsPort = eventPorts?.port
+            addresses.eventsReplayPort = eventPorts?.replayPort
             let prefault = Prefault(store, isWanted: configuration.prefaults, logger: logger)
             logger.info(
                 "listening",
                 metadata: [
                     "host": "\(addresses.host ?? "none")", "port": "\(addresses.port ?? 0)",
                     "unix": "\(addresses.unixPath ?? "none")", "lm_port": "\(addresses.lmPort ?? 0)",
-                    "threads": "\(threadCount)",
+                    "events_port": "\(addresses.eventsPort ?? 0)", "threads": "\(threadCount)",
                 ]
             )
             return RunningNode(
@@ -80,6 +98,7 @@ final class RunningNode: Sendable {
             )
         } catch {
             services.authenticator?.stop()
+            await events?.stop()
             try? await group.shutdownGracefully()
             await Blocking.run { store.close() }
             throw error
@@ -109,6 +128,7 @@ final class RunningNode: Sendable {
         if unwritten > 0 {
             logger.warning("blocks were not written in time", metadata: ["blocks": "\(unwritten)"])
         }
+        await services.events?.stop()
         for keeper in keepers { keeper.eventLoop.execute { keeper.stop() } }
         try? await group.shutdownGracefully()
         let statistics = store.statistics()
@@ -137,6 +157,7 @@ final class RunningNode: Sendable {
 
     private static func openStore(
         _ configuration: NodeConfiguration,
+        watcher: (any BlockWatcher)?,
         clock: any CacheClock,
         logger: Logger
     ) async throws -> BlockStore {
@@ -164,6 +185,7 @@ final class RunningNode: Sendable {
                 var storeConfiguration = StoreConfiguration()
                 storeConfiguration.existsLease = configuration.existsLease
                 storeConfiguration.packsMemory = configuration.packsMemory
+                storeConfiguration.watcher = watcher
                 var memory = MemoryTierConfiguration(
                     byteCount: configuration.memoryByteCount,
                     blockCountMax: configuration.memoryBlockCountMax,

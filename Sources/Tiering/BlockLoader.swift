@@ -36,6 +36,7 @@ final class BlockLoader: Sendable {
     private let chains: ChainPlaces
     private let packer: MemoryPacker?
     private let scratches = ScratchPool()
+    private let watcher: (any BlockWatcher)?
     private let pinnedByteCountMax: Int
     private let queueCountMax: Int
     private let state = Mutex(State())
@@ -58,6 +59,7 @@ final class BlockLoader: Sendable {
         self.counters = counters
         self.chains = chains
         self.packer = packer
+        watcher = configuration.watcher
         self.pinnedByteCountMax = pinnedByteCountMax
         queueCountMax = configuration.loadQueueCountMax
         readerCount = max(1, configuration.readerCount)
@@ -197,6 +199,7 @@ final class BlockLoader: Sendable {
             // Other bytes are held under the key by now, or it is gone.
             return unsafe memory.lease(request.identity, key: request.key.span.bytes)
         }
+        watcher?.arrived(request.identity, key: request.key, after: nil)
         counters.promotions.add()
         counters.promotedBytes.add(header.payloadByteCount)
         packer?.offer(lease.handle)

@@ -79,6 +79,10 @@ extension BlockStore {
                 refused: CacheError(.limitExceeded, "a durable block is at most a quarter of the disk budget")
             )
         }
+        // Read before the commit: afterwards the block may be evicted at any moment, and its key with it.
+        let announcement = configuration.watcher.flatMap { watcher in
+            space.description == nil ? nil : (watcher, reservation.keyBytes)
+        }
         let outcome = memory.commit(
             reservation,
             attributes: attributes(identity, in: space, options),
@@ -94,6 +98,9 @@ extension BlockStore {
                 writeBehind?.enqueue(handle, byteCount: byteCount)
             } else {
                 packer?.offer(handle)
+            }
+            if let (watcher, key) = announcement {
+                watcher.arrived(identity, key: key, after: options.predecessor)
             }
             counters.stored.add()
             counters.storedBytes.add(byteCount)

@@ -55,7 +55,11 @@ package final class BlockStore: Sendable {
             directory: directory,
             namespaceCountMax: configuration.namespaceCountMax
         )
-        let observer = RemovalObserver(counters: counters, departures: departures)
+        let observer = RemovalObserver(
+            counters: counters,
+            departures: departures,
+            watcher: configuration.watcher
+        )
         let memory = try MemoryTier(memoryConfiguration, clock: clock) { identity, _, reason in
             observer.leftMemory(identity, reason)
         }
@@ -128,13 +132,20 @@ package final class BlockStore: Sendable {
 
     /// Registers a described namespace and returns the tenant's view of it.
     package func space(tenant: Tenant, description: NamespaceDescription) throws(CacheError) -> KeySpace {
-        try registry.register(tenant: tenant, description: description)
+        let space = try registry.register(tenant: tenant, description: description)
+        configuration.watcher?.opened(space)
+        return space
     }
 
     /// The tenant's view of a namespace, or `nil` when nobody has described it to this node.
     package func space(tenant: Tenant, namespace: NamespaceID) -> KeySpace? {
-        registry.space(tenant: tenant, namespace: namespace)
+        let space = registry.space(tenant: tenant, namespace: namespace)
+        if let space { configuration.watcher?.opened(space) }
+        return space
     }
+
+    /// The namespaces that somebody has described, now or before a restart.
+    package var descriptions: [NamespaceDescription] { registry.descriptions }
 
     /// The tenant's plain Redis keys of one numbered database.
     package func space(tenant: Tenant, database: Int) -> KeySpace {

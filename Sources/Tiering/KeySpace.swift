@@ -10,15 +10,18 @@ package final class KeySpace: Sendable {
     package let namespace: NamespaceID
     /// The number format of the namespace's blocks.
     package let elementType: ElementType
+    /// What the namespace's blocks are, for namespaces that a client has described.
+    package let description: NamespaceDescription?
     /// The internal prefix of every key.
     package let prefix: KeyPrefix
     /// What happened in this space.
     let counters = SpaceCounters()
 
-    init(tenant: Tenant, namespace: NamespaceID, elementType: ElementType, prefix: KeyPrefix) {
+    init(tenant: Tenant, namespace: NamespaceID, description: NamespaceDescription?, prefix: KeyPrefix) {
         self.tenant = tenant
         self.namespace = namespace
-        self.elementType = elementType
+        self.description = description
+        elementType = description?.elementType ?? .unspecified
         self.prefix = prefix
     }
 

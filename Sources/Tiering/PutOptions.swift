@@ -17,6 +17,8 @@ package struct PutOptions: Sendable {
     package var keepsTimeToLive = false
     /// Whether the put is to be answered only after the block is on disk and synced.
     package var isDurable = false
+    /// The key before the block's own in its chain, for who watches the store.
+    package var predecessor: [UInt8]?
 
     /// The defaults: no expiry, first writer wins, write behind.
     package init() {}

@@ -12,9 +12,11 @@ final class RemovalObserver: Sendable {
 
     private let counters: StoreCounters
     private let departures: DepartureLog
+    private let watcher: (any BlockWatcher)?
     private let tiers = Mutex(Tiers())
 
-    init(counters: StoreCounters, departures: DepartureLog) {
+    init(counters: StoreCounters, departures: DepartureLog, watcher: (any BlockWatcher)?) {
+        self.watcher = watcher
         self.counters = counters
         self.departures = departures
     }
@@ -24,6 +26,7 @@ final class RemovalObserver: Sendable {
     }
 
     func leftMemory(_ identity: BlockIdentity, _ reason: RemovalReason) {
+        watcher?.changed([identity])
         let disk = tiers.withLock { $0.disk }
         switch reason {
         case .evicted:
@@ -48,6 +51,7 @@ final class RemovalObserver: Sendable {
     }
 
     func leftDisk(_ identity: BlockIdentity, _ reason: DiskRemovalReason) {
+        watcher?.changed([identity])
         let memory = tiers.withLock { $0.memory }
         let isInMemory = memory?.handle(identity) != nil
         switch reason {

@@ -37,6 +37,9 @@ final class SpaceRegistry: Sendable {
         }
     }
 
+    /// The namespaces that somebody has described.
+    var descriptions: [NamespaceDescription] { state.withLock { Array($0.descriptions.values) } }
+
     func register(tenant: Tenant, description: NamespaceDescription) throws(CacheError) -> KeySpace {
         let result: Result<(KeySpace, [NamespaceDescription]?), CacheError> = state.withLock { state in
             var toSave: [NamespaceDescription]?
@@ -49,12 +52,7 @@ final class SpaceRegistry: Sendable {
                 state.descriptions[description.id] = description
                 toSave = Array(state.descriptions.values)
             }
-            let space = self.space(
-                in: &state,
-                tenant: tenant,
-                id: description.id,
-                elementType: description.elementType
-            )
+            let space = self.space(in: &state, tenant: tenant, id: description.id, description: description)
             return .success((space, toSave))
         }
         let (space, toSave) = try result.get()
@@ -65,7 +63,7 @@ final class SpaceRegistry: Sendable {
     func space(tenant: Tenant, namespace: NamespaceID) -> KeySpace? {
         state.withLock { state in
             guard let description = state.descriptions[namespace] else { return nil }
-            return space(in: &state, tenant: tenant, id: namespace, elementType: description.elementType)
+            return space(in: &state, tenant: tenant, id: namespace, description: description)
         }
     }
 
@@ -75,20 +73,23 @@ final class SpaceRegistry: Sendable {
 
     func space(tenant: Tenant, service: String) -> KeySpace {
         let id = NamespaceID(ofReservedName: service)
-        return state.withLock { space(in: &$0, tenant: tenant, id: id, elementType: .unspecified) }
+        return state.withLock { space(in: &$0, tenant: tenant, id: id, description: nil) }
     }
 
     func space(prefix: KeyPrefix) -> KeySpace? {
         state.withLock { $0.spacesByPrefix[prefix] }
     }
 
-    private func space(in state: inout State, tenant: Tenant, id: NamespaceID, elementType: ElementType)
-        -> KeySpace
-    {
+    private func space(
+        in state: inout State,
+        tenant: Tenant,
+        id: NamespaceID,
+        description: NamespaceDescription?
+    ) -> KeySpace {
         let name = SpaceName(tenant: tenant, namespace: id)
         if let known = state.spaces[name] { return known }
         let prefix = KeyPrefix(secret: secret, tenant: tenant, namespace: id)
-        let space = KeySpace(tenant: tenant, namespace: id, elementType: elementType, prefix: prefix)
+        let space = KeySpace(tenant: tenant, namespace: id, description: description, prefix: prefix)
         state.spaces[name] = space
         state.spacesByPrefix[prefix] = space
         return space

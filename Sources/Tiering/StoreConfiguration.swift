@@ -24,6 +24,8 @@ package struct StoreConfiguration: Sendable {
     package var hotPrefixCountMax = 256
     /// Namespaces a node remembers.
     package var namespaceCountMax = 4_096
+    /// Who hears which blocks come and go, if anybody.
+    package var watcher: (any BlockWatcher)?
 
     /// The defaults.
     package init() {}

@@ -39,6 +39,7 @@ final class WriteBehind: Sendable {
     private let counters: StoreCounters
     private let packer: MemoryPacker?
     private let waitersForSpace: SpaceWaiters
+    private let watcher: (any BlockWatcher)?
     private let writeDelayNanoseconds: UInt64
     private let dirtyByteCountSoftMax: Int
     private let state = Mutex(State())
@@ -63,6 +64,7 @@ final class WriteBehind: Sendable {
         self.counters = counters
         self.packer = packer
         self.waitersForSpace = waitersForSpace
+        watcher = configuration.watcher
         writeDelayNanoseconds = configuration.writeDelay.nanoseconds
         dirtyByteCountSoftMax = Int(Double(memory.arena.byteCount) * configuration.dirtyShareMax / 2)
     }
@@ -216,6 +218,7 @@ final class WriteBehind: Sendable {
             packer?.offer(lease.handle)
             unsafe counters.bytesWritten.add(lease.payload.count)
         }
+        watcher?.changed(plan.leases.map(\.identity))
         counters.unitsWritten.add()
         counters.blocksWritten.add(plan.leases.count)
         let (waiters, hadFailed) = state.withLock { state in

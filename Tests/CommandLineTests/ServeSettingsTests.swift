@@ -98,6 +98,23 @@ struct ServeSettingsTests {
         }
     }
 
+    @Test(
+        "events are off unless they have a port, and what cannot be is refused",
+        arguments: [
+            ([.eventsReplayPort: "5558"], "--events-port"), ([.eventsPort: "70000"], "0 to 65535"),
+            ([.eventsPort: "5557", .eventsPod: "a@b"], "'@'"), ([.eventsDialect: "xml"], "map, array"),
+            ([.eventsHashes: "int32"], "bytes, int64"),
+        ] as [([ServeSetting: String], String)]
+    )
+    func events(flags: [ServeSetting: String], hint: String) throws {
+        let settings = try ServeSettings(flags: flags, environment: [:], file: nil)
+        #expect {
+            try ServeConfiguration(settings)
+        } throws: { error in
+            (error as? CommandFailure)?.description.contains(hint) == true
+        }
+    }
+
     @Test("each setting has a flag of the same name")
     func flagsExist() {
         let help = Larder.helpMessage(for: ServeCommand.self, columns: 100)

@@ -38,6 +38,9 @@ extension RedisConnection {
             owner: owner
         )
         self.lesson = lesson
+        if services.events != nil {
+            chain = EventChain(keys(of: request), prefix: space.prefix, matchedCount: match.tiers.count)
+        }
         reply.array(3)
         reply.integer(match.tiers.count)
         if let id = match.leaseID { reply.integer(Int(clamping: id)) } else { reply.null() }
@@ -116,7 +119,7 @@ extension RedisConnection {
             )
         }
         let fields = store.statistics().fields
-        let own = counters.fields
+        let own = counters.fields + (services.events?.counters.fields ?? [])
         reply.map(fields.count + own.count)
         for field in fields { replyFigure(field.name, field.value) }
         for field in own { replyFigure(field.name, .integer(field.value)) }

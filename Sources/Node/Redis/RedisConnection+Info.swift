@@ -92,7 +92,7 @@ extension RedisConnection {
             ("evicted_keys", String(statistics.integer("memory_evicted_lost"))),
             ("keyspace_hits", String(hits)), ("keyspace_misses", String(misses)),
             ("total_error_replies", String(counters.errorReplies.value)),
-        ]
+        ] + (services.events?.counters.fields ?? []).map { ($0.name, String($0.value)) }
     }
 
     private var keyspaceFields: [(name: String, value: String)] {

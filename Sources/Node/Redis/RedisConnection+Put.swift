@@ -18,15 +18,30 @@ extension RedisConnection {
     /// A block's payload is whole: the block becomes visible at once, before the rest of the request has come.
     func commitBlock(payloadIndex: Int, _ payload: ReceivedPayload) {
         guard let put else { return }
+        let block = put.block(payloadIndex: payloadIndex)
+        let keyIndex = put.keyIndex(of: block)
         let result = store.commit(
             payload.reservation,
             in: put.space,
-            put.options,
+            options(put.options, keyIndex: keyIndex, isFirst: block == 0, in: put.space),
             payloadChecksum: payload.checksum
         )
-        let block = put.block(payloadIndex: payloadIndex)
         self.put?.outcomes[block] = result.outcome
         if let ticket = result.durability { self.put?.tickets.append((block, ticket)) }
+    }
+
+    /// How one block of a request's pairs is put: with the key before its own, when somebody wants to know.
+    ///
+    /// The pairs of one request are taken for neighbours in a chain; the first follows what the connection's last match
+    /// has shown.
+    func options(_ options: PutOptions, keyIndex: Int, isFirst: Bool, in space: KeySpace) -> PutOptions {
+        guard services.events != nil else { return options }
+        var options = options
+        options.predecessor =
+            isFirst
+            ? chain?.predecessor(of: arguments.bytes(at: keyIndex), prefix: space.prefix)
+            : arguments.bytes(at: keyIndex - 2)
+        return options
     }
 
     /// KV.PUT ns [TTL ms] [TOKENS n] [PIN] [DURABLE] BLOCKS n key payload ...

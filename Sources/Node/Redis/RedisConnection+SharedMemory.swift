@@ -96,7 +96,12 @@ extension RedisConnection {
         let options = PutOptions(request, now: store.clock.unixMilliseconds())
         reply.array(request.count)
         for index in stride(from: request.first, to: arguments.count, by: 2) {
-            reserve(keyIndex: index, space, options)
+            let isFirst = index == request.first
+            reserve(
+                keyIndex: index,
+                space,
+                self.options(options, keyIndex: index, isFirst: isFirst, in: space)
+            )
         }
     }
 

@@ -41,6 +41,8 @@ final class RedisConnection: ConnectionDriver {
     var hasUnflushed = false
     /// What the last KV.MATCH has shown, learnt when its answer is sent or the next request begins.
     var lesson: MatchLesson?
+    /// The keys of the last KV.MATCH, while routers are told of blocks.
+    var chain: EventChain?
 
     private var input = ByteBuffer()
     private var isDriving = false

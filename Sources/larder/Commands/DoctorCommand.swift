@@ -99,6 +99,11 @@ struct DoctorCommand: ParsableCommand {
             let failure = PortProbe.bindFailure(host: "127.0.0.1", port: port)
             findings.append(PortProbe.judge("lm port", host: "127.0.0.1", port: port, failure: failure))
         }
+        for (name, port) in [("events port", node.events?.port), ("replay port", node.events?.replayPort)] {
+            guard let port, let host = node.events?.host else { continue }
+            let failure = PortProbe.bindFailure(host: host, port: port)
+            findings.append(PortProbe.judge(name, host: host, port: port, failure: failure))
+        }
         return findings
     }
 

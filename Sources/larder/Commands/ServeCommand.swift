@@ -38,6 +38,11 @@ struct ServeCommand: AsyncParsableCommand {
 
             SIZES are 2GiB, 512MiB (powers of 1,024) or 2GB, 512MB (powers of 1,000). TIMES are 500ms, 30s, 5m, 1h.
 
+            KV EVENTS: --events-port tells routers which blocks a node holds, as vLLM's engines do: a block is announced \
+            when it can be read, and taken back when it has left RAM (medium CPU) or disk (STORAGE). Before \
+            the first block of a run, what was told before is voided; blocks that are on disk from before are \
+            announced when a client first uses their namespace. Only namespaces made by KV.DESCRIBE are told of.
+
             SIGNALS: SIGTERM or SIGINT stops accepting, writes RAM to disk within --drain-timeout and exits 0; a \
             second one exits 1 at once. SIGHUP is ignored.
             """
@@ -110,7 +115,7 @@ struct ServeCommand: AsyncParsableCommand {
             return CommandFailure(
                 .unavailable,
                 "\(place) or another listener's address is taken: stop its owner (see 'ss -ltnp'), or choose "
-                    + "another --port, --lm-port or --unix"
+                    + "another --port, --lm-port, --events-port or --unix"
             )
         case EADDRNOTAVAIL:
             return CommandFailure(
@@ -142,6 +147,8 @@ struct ServeCommand: AsyncParsableCommand {
         }
         if let path = addresses.unixPath { fields["unix"] = "\(path)" }
         if let port = addresses.lmPort { fields["lm_port"] = "\(port)" }
+        if let port = addresses.eventsPort { fields["events_port"] = "\(port)" }
+        if let port = addresses.eventsReplayPort { fields["events_replay_port"] = "\(port)" }
         if let directory = node.dataDirectory, node.diskByteCount > 0 {
             fields["data_dir"] = "\(directory)"
             fields["disk"] = "\(ByteCount(bytes: node.diskByteCount).exactText)"

@@ -1,5 +1,6 @@
 internal import Blocks
 internal import Eviction
+internal import KVEvents
 internal import Logging
 internal import Node
 
@@ -35,6 +36,7 @@ struct ServeConfiguration {
         node.limits.spaceTimeout = try settings.timeSpan(.putWait).duration
         node.limits.handshakeTimeout = try settings.timeSpan(.handshakeTimeout).duration
         node.limits.idleTimeout = try settings.timeSpan(.idleTimeout).duration
+        node.events = try Self.events(settings)
         if let path = settings.optionalText(.users) {
             node.users = try Self.users(at: path)
         } else if !Self.isLoopback(node.host) {
@@ -45,6 +47,35 @@ struct ServeConfiguration {
             )
         }
         self.node = node
+    }
+
+    private static func events(_ settings: ServeSettings) throws(CommandFailure) -> EventConfiguration? {
+        let host = try settings.text(.eventsHost)
+        let dialect = try settings.choice(.eventsDialect, of: EventDialect.self)
+        let hashForm = try settings.choice(.eventsHashes, of: HashForm.self)
+        let replayPort = try settings.optionalCount(.eventsReplayPort, in: 0...65_535)
+        guard let port = try settings.optionalCount(.eventsPort, in: 0...65_535) else {
+            guard replayPort == nil else {
+                throw CommandFailure(
+                    .configuration,
+                    "\(settings[.eventsReplayPort].origin): there is nothing to repeat without --events-port"
+                )
+            }
+            return nil
+        }
+        let podID = settings.optionalText(.eventsPod) ?? SystemFacts.hostName
+        guard !podID.contains("@") else {
+            throw CommandFailure(
+                .configuration,
+                "\(settings[.eventsPod].origin): '@' divides the parts of a topic and cannot be in a name"
+            )
+        }
+        var events = EventConfiguration(port: port, podID: podID)
+        events.host = host
+        events.replayPort = replayPort
+        events.dialect = dialect
+        events.hashForm = hashForm
+        return events
     }
 
     private static func users(at path: String) throws(CommandFailure) -> UserFile {

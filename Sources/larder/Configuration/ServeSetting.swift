@@ -16,6 +16,12 @@ enum ServeSetting: String, CaseIterable, Sendable {
     case memoryFile = "memory-file"
     case disk
     case users
+    case eventsPort = "events-port"
+    case eventsReplayPort = "events-replay-port"
+    case eventsHost = "events-host"
+    case eventsDialect = "events-dialect"
+    case eventsHashes = "events-hashes"
+    case eventsPod = "events-pod"
     case threads
     case connections
     case putWait = "put-wait"
@@ -38,7 +44,7 @@ enum ServeSetting: String, CaseIterable, Sendable {
         switch self {
         case .host: "127.0.0.1"
         case .port: "7379"
-        case .unix, .lmPort, .dataDir, .users: nil
+        case .unix, .lmPort, .dataDir, .users, .eventsPort, .eventsReplayPort, .eventsPod: nil
         case .memory: "2GiB"
         case .memoryPolicy: "forecast"
         case .memoryCodec: "none"
@@ -46,6 +52,9 @@ enum ServeSetting: String, CaseIterable, Sendable {
         case .disk: "10GiB"
         case .sharedWrites: "false"
         case .prefault: "true"
+        case .eventsHost: "127.0.0.1"
+        case .eventsDialect: "map"
+        case .eventsHashes: "bytes"
         case .threads: "0"
         case .connections: "10000"
         case .putWait: "2s"
@@ -78,6 +87,14 @@ enum ServeSetting: String, CaseIterable, Sendable {
                 + "some 0.2 ms a MiB more. none: keep all of them as they came."
         case .disk: "Disk space for blocks; 0 turns the disk tier off."
         case .users: "File of users and passwords, made by 'larder user add'."
+        case .eventsPort:
+            "Publish KV events for routers on this port, as vLLM does: a ZeroMQ PUB socket; 0 takes a free one."
+        case .eventsReplayPort: "Repeat KV events on this port: a ZeroMQ ROUTER socket."
+        case .eventsHost:
+            "Address of both. They know no users: who reaches them sees hashes and times of all tenants' blocks, no bytes."
+        case .eventsDialect: "map, as vLLM has them now, or array, as older routers read them."
+        case .eventsHashes: "Block hashes as bytes, or as int64: their low 64 bits."
+        case .eventsPod: "The node's name in topics, kv@POD@MODEL; the host's name unless given."
         case .threads: "Event-loop threads; 0 is one per core."
         case .connections: "Most connections at a time."
         case .putWait: "How long a put waits for space or for the disk before it is refused."
@@ -97,7 +114,11 @@ enum ServeSetting: String, CaseIterable, Sendable {
     var placeholder: String {
         switch self {
         case .host: "address"
-        case .port, .lmPort: "port"
+        case .port, .lmPort, .eventsPort, .eventsReplayPort: "port"
+        case .eventsHost: "address"
+        case .eventsDialect: "map|array"
+        case .eventsHashes: "bytes|int64"
+        case .eventsPod: "name"
         case .unix: "path"
         case .dataDir: "directory"
         case .users: "file"

@@ -14,6 +14,12 @@ struct SettingOptions: ParsableArguments {
     @Option(help: .of(.memoryFile)) var memoryFile: String?
     @Option(help: .of(.disk)) var disk: String?
     @Option(help: .of(.users)) var users: String?
+    @Option(help: .of(.eventsPort)) var eventsPort: String?
+    @Option(help: .of(.eventsReplayPort)) var eventsReplayPort: String?
+    @Option(help: .of(.eventsHost)) var eventsHost: String?
+    @Option(help: .of(.eventsDialect)) var eventsDialect: String?
+    @Option(help: .of(.eventsHashes)) var eventsHashes: String?
+    @Option(help: .of(.eventsPod)) var eventsPod: String?
     @Option(help: .of(.threads)) var threads: String?
     @Option(help: .of(.connections)) var connections: String?
     @Option(help: .of(.putWait)) var putWait: String?
@@ -34,6 +40,8 @@ struct SettingOptions: ParsableArguments {
         let given: [ServeSetting: String?] = [
             .host: host, .port: port, .unix: unix, .lmPort: lmPort, .dataDir: dataDir, .memory: memory,
             .memoryPolicy: memoryPolicy, .memoryCodec: memoryCodec, .memoryFile: memoryFile, .disk: disk,
+            .eventsPort: eventsPort, .eventsReplayPort: eventsReplayPort, .eventsHost: eventsHost,
+            .eventsDialect: eventsDialect, .eventsHashes: eventsHashes, .eventsPod: eventsPod,
             .users: users, .threads: threads, .connections: connections, .putWait: putWait,
             .handshakeTimeout: handshakeTimeout, .idleTimeout: idleTimeout,
             .existsLease: existsLease, .sharedWrites: sharedWrites, .prefault: prefault,

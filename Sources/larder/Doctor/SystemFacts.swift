@@ -18,6 +18,12 @@ enum SystemFacts {
         return Int(clamping: limit.rlim_cur)
     }
 
+    /// The host's name as the kernel knows it, which is the pod's in Kubernetes; no resolver is asked.
+    static var hostName: String {
+        let name = text("/proc/sys/kernel/hostname")?.trimmingCharacters(in: .whitespacesAndNewlines) ?? ""
+        return name.isEmpty ? "localhost" : name
+    }
+
     /// The text of a small file of the kernel's; `nil` when it is not there.
     static func text(_ path: String) -> String? {
         try? String(contentsOfFile: path, encoding: .utf8)
