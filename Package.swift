@@ -77,7 +77,8 @@ let targets: [Target] = [
     .executableTarget(
         name: "larder",
         dependencies: [
-            "Blocks", "RESP", "KVEvents", "Eviction", "TraceReplay", "PayloadCoding", "MemoryTier", "DiskTier",
+            "Blocks", "RESP", "KVEvents", "Eviction", "TraceReplay", "PayloadCoding", "MemoryTier",
+            "DiskTier",
             "Node",
             "LarderClient", "Engine", "CPosix",
             .product(name: "ArgumentParser", package: "swift-argument-parser"), logging,

@@ -96,6 +96,8 @@ final class EventPublisher: Sendable {
 
     private func tell(_ batch: EventNotes.Batch, _ ledger: inout EventLedger) {
         for space in batch.spaces { ledger.open(space) }
+        // What is void goes out under all topics before anything new under one: a router may take it for all of them.
+        publish(&ledger)
         var rest = batch.notes[...]
         repeat {
             for note in rest.prefix(Self.batchNoteCount) { ledger.look(at: note) }
