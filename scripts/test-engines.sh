@@ -4,7 +4,7 @@
 #
 #   scripts/test-engines.sh [--strict] [--larder PATH] [ENGINE ...]
 #
-# ENGINE is vllm, sglang, transformers, llamacpp or lmcache; without one, all. --larder names a built program; without
+# ENGINE is vllm, events (KV events, by the decoder of vLLM), sglang, transformers, llamacpp or lmcache; without one, all. --larder names a built program; without
 # it one is built. What cannot run here is said, with the reason; with --strict that is a failure.
 #
 # The first run makes a virtual environment and unpacks the engines' Python files, some 2 GB in
@@ -18,7 +18,7 @@ VLLM=0.33.0
 SGLANG=0.5.23
 TORCH=2.13.0
 
-all_engines=(vllm sglang transformers llamacpp lmcache)
+all_engines=(vllm events sglang transformers llamacpp lmcache)
 tests="$root/python/tests/engines"
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/larder/engines"
 strict=false
@@ -39,7 +39,7 @@ while (($#)); do
         sed -n '2,/^set/p' "${BASH_SOURCE[0]}" | sed -n 's/^# \{0,1\}//p'
         exit 0
         ;;
-    vllm | sglang | transformers | llamacpp | lmcache) engines+=("$1") ;;
+    vllm | events | sglang | transformers | llamacpp | lmcache) engines+=("$1") ;;
     *) die "no engine and no option: $1 (see --help)" ;;
     esac
     shift
@@ -173,6 +173,7 @@ fi
 for engine in "${engines[@]}"; do
     case $engine in
     vllm) with_venv vllm vllm "$VLLM" test_vllm_tier.py test_vllm_engine.py ;;
+    events) with_venv events vllm "$VLLM" test_kv_events.py ;;
     sglang) with_venv sglang sglang "$SGLANG" test_sglang.py ;;
     transformers) with_venv transformers "" "" test_hf.py ;;
     llamacpp) with_venv llamacpp "" "" test_llamacpp.py test_recipes.py ;;
