@@ -122,8 +122,8 @@ class Run:
         self.connect()
         for start in range(0, self.count, 4_096):
             keys = [self.key(number) for number in range(start, min(start + 4_096, self.count))]
-            matched, _, tiers = self.connection.call("KV.MATCH", self.store.namespace, "KEYS", len(keys), *keys)
-            in_memory = sum(bytes(tier) == b"memory" for tier in tiers)
+            matched, _, runs = self.connection.call("KV.MATCH", self.store.namespace, "KEYS", len(keys), *keys)
+            in_memory = sum(count for tier, count in zip(runs[::2], runs[1::2]) if bytes(tier) == b"memory")
             self.verdict.expect(
                 matched == in_memory == len(keys), f"{name}: {matched} of {len(keys)} held, {in_memory} in memory"
             )
