@@ -102,6 +102,8 @@ extension MemoryTier {
             unsafe PackedPayload.decode(lease.payload, codec, into: reservation.payload, scratch: scratch),
             unsafe PayloadChecksum.of(UnsafeRawBufferPointer(reservation.payload)) == lease.payloadChecksum
         else {
+            // Another may have unpacked it meanwhile: then these coded bytes are nobody's any more.
+            guard isPacked(identity) else { return self.lease(lease.handle) }
             remove(lease.handle, reason: .corrupt)
             return nil
         }

@@ -3,9 +3,11 @@
 import gc
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import unittest
 from unittest import mock
 
@@ -205,6 +207,21 @@ class Lending(NodeCase):
         self.assertEqual(buffer, payload(MIB, 1))
         with client.borrow(ns, [b"k"]) as blocks:
             self.assertEqual((blocks.in_place, bytes(blocks[0])), ([False], payload(MIB, 1)))
+
+
+class Outliving(unittest.TestCase):
+    def test_memory_that_the_node_keeps_for_its_next_start_is_lent_as_well(self):
+        folder = tempfile.mkdtemp(prefix="larder-py-", dir="/dev/shm")
+        self.addCleanup(shutil.rmtree, folder)
+        node = Node(memory="64MiB", unix=True, options=("--memory-file", os.path.join(folder, "memory")))
+        self.addCleanup(node.stop)
+        with larder.Client(node.unix_endpoint, shared_memory=True, deadline=60) as client:
+            ns = client.describe({"model": "outliving"})
+            content = payload(MIB, 1)
+            self.assertTrue(client.put(ns, b"key", content))
+            with client.borrow(ns, [b"key"]) as blocks:
+                self.assertEqual(blocks.in_place, [True])
+                self.assertEqual(bytes(blocks[0]), content)
 
 
 class Damaging(NodeCase):
