@@ -22,7 +22,8 @@ class LiveNode:
         self._directory = directory
         self._arguments = ["--memory", memory, *arguments]
         if directory is not None:
-            self._arguments += ["--data-dir", directory, "--disk", "4GiB"]
+            # Nothing of a test outlives it in memory.
+            self._arguments += ["--data-dir", directory, "--disk", "4GiB", "--memory-file", "off"]
         self._process = None
         self.start()
 
