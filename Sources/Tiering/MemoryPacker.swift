@@ -24,7 +24,7 @@ final class MemoryPacker: Sendable {
     }
 
     /// Unused memory under which packing begins, of 1.
-    private static let unusedShareMin = 0.06
+    private static let unusedShareMin = 0.25
     /// How often a block that is read or not yet on disk is looked at again.
     private static let passCountMax = 16
     /// How long to wait when nothing is to be done, milliseconds.
