@@ -432,9 +432,8 @@ def _read_match(reply: Any, key_count: int) -> tuple[list[str], int | None]:
 
 
 def _read_tiers(runs: list[Any], key_count: int) -> list[str]:
-    if all(isinstance(tier, str) for tier in runs):
-        # Nodes before runs tell a tier for each block.
-        return runs
+    if len(runs) % 2:
+        raise violation("KV.MATCH was answered by something else than it promises")
     tiers: list[str] = []
     for tier, count in zip(runs[::2], runs[1::2]):
         if type(count) is not int or not 0 < count <= key_count - len(tiers):

@@ -83,8 +83,8 @@ enum ServeSetting: String, CaseIterable, Sendable {
         case .memoryFile:
             "Where RAM outlives the process: auto is a file in /dev/shm beside a data directory, off is nowhere, or a path on a tmpfs."
         case .memoryCodec:
-            "exponent: code blocks in a full RAM, losslessly, so that it holds about 1.4 times as many; reading one takes "
-                + "some 0.2 ms a MiB more. none: keep all of them as they came."
+            "exponent: code blocks when a quarter of RAM is left, losslessly, so that it holds about 1.4 times as many; "
+                + "reading one takes some 0.4 ms a MiB more. none: keep all of them as they came."
         case .disk: "Disk space for blocks; 0 turns the disk tier off."
         case .users: "File of users and passwords, made by 'larder user add'."
         case .eventsPort:
