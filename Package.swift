@@ -17,6 +17,13 @@ let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "s
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
+let grpcCore: Target.Dependency = .product(name: "GRPCCore", package: "grpc-swift-2")
+let grpcTransport: Target.Dependency = .product(
+    name: "GRPCNIOTransportHTTP2Posix",
+    package: "grpc-swift-nio-transport"
+)
+let grpcProtobuf: Target.Dependency = .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf")
+let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
 /// Linked into the tests only when the thread sanitizer watches them, as `scripts/long/tsan.sh` has it.
@@ -36,6 +43,7 @@ let targets: [Target] = [
     // Floor 1: pure.
     .target(name: "Eviction", swiftSettings: house),
     .target(name: "TraceReplay", dependencies: ["Eviction"], swiftSettings: house),
+    .target(name: "Placement", swiftSettings: house),
     .target(name: "KVEvents", dependencies: ["Blocks"], swiftSettings: house),
     .target(name: "RESP", dependencies: ["Blocks", nioCore], swiftSettings: house),
     .target(name: "PayloadCoding", dependencies: ["Blocks", "CKVCodec", "CLZ4"], swiftSettings: house),
@@ -56,6 +64,8 @@ let targets: [Target] = [
         dependencies: ["Blocks", "Eviction", "PayloadCoding", "MemoryTier", "DiskTier"],
         swiftSettings: house
     ),
+    // Floor 3, beside it: who is in the cluster.
+    .target(name: "Membership", dependencies: ["Blocks", "Placement"], swiftSettings: house),
     // Floor 4: listeners and the composition root; the client; the reference engine.
     .target(
         name: "Node",
@@ -103,6 +113,7 @@ let targets: [Target] = [
         dependencies: ["TraceReplay", "Eviction", "TestSupport"],
         swiftSettings: house
     ),
+    .testTarget(name: "PlacementTests", dependencies: ["Placement", "TestSupport"], swiftSettings: house),
     .testTarget(
         name: "KVEventsTests",
         dependencies: ["KVEvents", "Blocks", "TestSupport"],
@@ -192,6 +203,10 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
+        .package(url: "https://github.com/apple/swift-protobuf", exact: "1.39.0"),
+        .package(url: "https://github.com/grpc/grpc-swift-2", exact: "2.4.3"),
+        .package(url: "https://github.com/grpc/grpc-swift-protobuf", exact: "2.4.1"),
+        .package(url: "https://github.com/grpc/grpc-swift-nio-transport", exact: "2.9.2"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", exact: "0.2.0"),
     ],
     targets: targets + fuzzers + sanitizers

@@ -3,12 +3,16 @@
 # all are there. Needs root or sudo only when something is missing.
 set -euo pipefail
 
-# redis-server and fio are only the other side of the comparison in scripts/bench.sh; neither is started by this.
+# redis-server and fio are only the other side of the comparison in scripts/bench.sh, etcd-server is what clusters are
+# tested with; none is started by this.
 packages=(librocksdb-dev liblz4-dev libxxhash-dev pkg-config python3 redis-tools)
 for option in "$@"; do
     case $option in
         --with-redis-server) packages+=(redis-server) ;;
         --with-fio) packages+=(fio) ;;
+        --with-etcd) packages+=(etcd-server etcd-client) ;;
+        --with-protoc) packages+=(protobuf-compiler) ;;
+        --with-iproute) packages+=(iproute2) ;;
     esac
 done
 

@@ -1,0 +1,67 @@
+package import Blocks
+package import Placement
+
+/// Where a node learns who else is in its cluster, and tells that it is in it itself.
+///
+/// A provider never takes members away because it cannot reach its source: until it knows better, what it told last
+/// stays true. Thread-safe.
+package protocol MembershipProvider: Sendable {
+    /// Registers the node and begins to tell `listener` who is there; returns when the first list has been told.
+    ///
+    /// - Throws: `.invalidArgument` for a wrong setting, `.tierUnavailable` when the source was not reached within the
+    ///   time that the provider was given for its start.
+    func start(_ own: Member, _ listener: any MembershipListener) async throws(CacheError)
+
+    /// Tells the others what has changed about this node: its state, its weight. Returns at once; it is told again until
+    /// the source has it.
+    func update(_ own: Member)
+
+    /// Shares a namespace's description, so that every node knows it. Returns at once.
+    func share(_ description: NamespaceDescription)
+
+    /// Where the provider stands, for people.
+    var status: MembershipStatus { get }
+
+    /// Stops; with `leaves` the node is taken out of the list first, otherwise the others keep its place until its time
+    /// is over.
+    func stop(leaves: Bool) async
+}
+
+/// Who hears of members. Called one at a time, in order, on any thread.
+package protocol MembershipListener: AnyObject, Sendable {
+    /// All members there are, this node among them; `revision` grows with each change.
+    func membersChanged(_ members: [Member], revision: UInt64)
+    /// Namespaces that other nodes have shared.
+    func namespacesShared(_ descriptions: [NamespaceDescription])
+    /// All users that the source keeps, as lines of a users file; none when it keeps no users.
+    func usersChanged(_ lines: [String])
+}
+
+/// Where a provider stands.
+package struct MembershipStatus: Sendable, Hashable {
+    /// What it is: `static`, or the source's address without credentials.
+    package var source: String
+    /// Whether the source answers now; a static list always does.
+    package var isConnected: Bool
+    /// Seconds since the source was last heard of.
+    package var silenceSeconds: Double
+    /// Times the source was lost.
+    package var lossCount: Int
+    /// Times this node was registered anew because its registration was gone.
+    package var reregistrationCount: Int
+
+    /// Describes a provider's state.
+    package init(
+        source: String,
+        isConnected: Bool = true,
+        silenceSeconds: Double = 0,
+        lossCount: Int = 0,
+        reregistrationCount: Int = 0
+    ) {
+        self.source = source
+        self.isConnected = isConnected
+        self.silenceSeconds = silenceSeconds
+        self.lossCount = lossCount
+        self.reregistrationCount = reregistrationCount
+    }
+}
