@@ -66,12 +66,21 @@ let targets: [Target] = [
     ),
     // Floor 3, beside it: who is in the cluster.
     .target(name: "Membership", dependencies: ["Blocks", "Placement"], swiftSettings: house),
+    // Floor 4: the node's part in its cluster.
+    .target(
+        name: "Cluster",
+        dependencies: [
+            "Blocks", "RESP", "Placement", "Membership", "MemoryTier", "Tiering", "LarderClient", logging,
+        ],
+        swiftSettings: house
+    ),
     // Floor 4: listeners and the composition root; the client; the reference engine.
     .target(
         name: "Node",
         dependencies: [
-            "Blocks", "RESP", "KVEvents", "Eviction", "MemoryTier", "DiskTier", "Tiering", "CPosix", nioCore,
-            nioPosix,
+            "Blocks", "RESP", "KVEvents", "Eviction", "Placement", "MemoryTier", "DiskTier", "Tiering",
+            "Cluster",
+            "CPosix", nioCore, nioPosix,
             logging,
             crypto, cryptoExtras,
         ],
@@ -145,8 +154,9 @@ let targets: [Target] = [
     .testTarget(
         name: "NodeTests",
         dependencies: [
-            "Node", "KVEvents", "Blocks", "Tiering", "MemoryTier", "CPosix", "TestSupport", nioCore, nioPosix,
-            nioEmbedded,
+            "Node", "KVEvents", "Blocks", "Placement", "Membership", "Cluster", "Tiering", "MemoryTier",
+            "CPosix",
+            "TestSupport", nioCore, nioPosix, nioEmbedded,
         ],
         swiftSettings: house
     ),

@@ -11,6 +11,11 @@ public struct KeyBatch: Sendable {
         for key in keys { append(key.span) }
     }
 
+    /// A batch of keys that are known to have 1 to `Limits.keyByteCountMax` bytes.
+    package init(validated keys: [[UInt8]]) {
+        for key in keys { unsafe append(key.span.bytes) }
+    }
+
     /// A batch of the keys of a chain's blocks, without a `BlockKey` for each.
     public init(_ digests: [BlockDigest]) {
         self.init(keyCapacity: digests.count, byteCapacity: digests.count * Digest256.byteCount)

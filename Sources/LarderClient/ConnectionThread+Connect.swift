@@ -49,6 +49,7 @@ extension ConnectionThread {
 
     /// Says who we are before the first call, without waiting for the answer.
     private func greet() {
+        if let greeting = settings.configuration.greeting { return greetPeer(greeting) }
         var encoder = RequestEncoder()
         if let credentials = settings.configuration.credentials {
             encoder.begin(argumentCount: 5)
@@ -109,7 +110,7 @@ extension ConnectionThread {
         }
     }
 
-    private func ask(_ request: EncodedRequest, _ answered: @escaping @Sendable (Reply?) -> Void) {
+    func ask(_ request: EncodedRequest, _ answered: @escaping @Sendable (Reply?) -> Void) {
         let receiver = TreeReceiver()
         let timeout = pipeline.firstTimeout ?? settings.configuration.lookupTimeout.nanoseconds
         let call = Call(request, receiver: receiver, now: now, timeout: timeout, isGreeting: true) { _ in

@@ -6,9 +6,9 @@ extension ConnectionThread {
 
     /// Sends until the socket takes no more.
     func send(_ socket: StreamSocket) {
-        if pipeline.callToSend != nil { describeNamespaces() }
+        if pipeline.callToSend != nil, !isProving { describeNamespaces() }
         for _ in 0..<Self.transferCountMax {
-            guard let call = pipeline.callToSend else { return }
+            guard let call = sendableCall else { return }
             var transfer = StreamSocket.Transfer.wouldBlock
             unsafe call.request.sendNext(&call.progress, countMax: 64) { pieces in
                 transfer = unsafe socket.send(pieces)
@@ -46,6 +46,7 @@ extension ConnectionThread {
                     lost(handshakeFailure, .failed)
                     return false
                 }
+                goOnGreeting()
                 settings.health.succeeded()
             }
             return true

@@ -1,4 +1,5 @@
 internal import Blocks
+internal import RESP
 
 #if canImport(Glibc)
     internal import Glibc
@@ -18,6 +19,10 @@ final class ConnectionThread: @unchecked Sendable {
     var describedCount = 0
     var handshakeFailure: LarderClientError?
     var isResolverBusy = false
+    /// Whether the other node has not proved itself yet: nothing but the proof is sent.
+    var isProving = false
+    /// What the proof goes on with, once the answer before it has been dealt with.
+    var nextGreeting: EncodedRequest?
     let attached: @Sendable (Attachment?) -> Void
     private var isClosing = false
 
@@ -92,6 +97,8 @@ final class ConnectionThread: @unchecked Sendable {
         stream = ReplyStream()
         describedCount = 0
         handshakeFailure = nil
+        isProving = false
+        nextGreeting = nil
     }
 
     // MARK: Waiting
@@ -103,7 +110,7 @@ final class ConnectionThread: @unchecked Sendable {
         case .connecting(let socket, _):
             entries.append(pollfd(fd: socket.descriptor, events: Int16(POLLOUT), revents: 0))
         case .open(let socket):
-            let events = POLLIN | (pipeline.callToSend == nil ? 0 : POLLOUT)
+            let events = POLLIN | (sendableCall == nil ? 0 : POLLOUT)
             entries.append(pollfd(fd: socket.descriptor, events: Int16(events), revents: 0))
         }
         // SAFETY: poll reads and writes the entries during the call.
@@ -115,6 +122,12 @@ final class ConnectionThread: @unchecked Sendable {
         case .connecting(let socket, let later): connected(socket, later)
         case .open(let socket): receive(socket)
         }
+    }
+
+    /// The call whose bytes may be sent next.
+    var sendableCall: Call? {
+        guard let call = pipeline.callToSend, !isProving || call.isGreeting else { return nil }
+        return call
     }
 
     private func millisecondsToWait() -> Int32 {

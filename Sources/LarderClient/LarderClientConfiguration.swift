@@ -41,6 +41,9 @@ public struct LarderClientConfiguration: Sendable {
     /// Most calls that wait on one connection; the next is refused at once.
     public var pendingCallCountMax = 1_024
 
+    /// How a node of a cluster proves itself to another, instead of credentials.
+    var greeting: PeerGreeting?
+
     /// The defaults, for one node.
     public init(endpoint: LarderEndpoint, credentials: Credentials? = nil) {
         self.endpoint = endpoint

@@ -76,6 +76,27 @@ final class NodeLink: Sendable {
         }
     }
 
+    /// Sends one request; `completion` is called once, on a connection's thread or before this returns.
+    func submit(
+        _ request: EncodedRequest,
+        _ lane: Lane,
+        receiver: any ReplyReceiver,
+        _ effort: CallEffort,
+        _ completion: @escaping @Sendable (Result<Void, LarderClientError>) -> Void
+    ) {
+        statistics.count { $0.callCount += 1 }
+        do throws(LarderClientError) {
+            try admit(effort)
+        } catch {
+            count(error)
+            return completion(.failure(error))
+        }
+        connection(lane).submit(request, receiver: receiver, timeout: effort.timeout) { [self] result in
+            if case .failure(let error) = result { count(error) }
+            completion(result)
+        }
+    }
+
     /// The reply, or the error that the node answered with.
     static func answer(_ reply: Reply?) throws(LarderClientError) -> Reply {
         switch reply {

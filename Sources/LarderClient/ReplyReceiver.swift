@@ -1,9 +1,9 @@
-internal import RESP
+package import RESP
 
 /// Where the events of one call's reply go.
 ///
 /// Written by the connection's thread until the call is completed, read by the caller after that.
-protocol ReplyReceiver: AnyObject, Sendable {
+package protocol ReplyReceiver: AnyObject, Sendable {
     /// Whether large payloads are expected, which shall not pass through the connection's buffer.
     var expectsPayloads: Bool { get }
 
@@ -21,7 +21,7 @@ protocol ReplyReceiver: AnyObject, Sendable {
 }
 
 extension ReplyReceiver {
-    func abandoned() -> any ReplyReceiver { DiscardingReceiver() }
+    package func abandoned() -> any ReplyReceiver { DiscardingReceiver() }
 }
 
 /// Reads over a reply that nobody waits for any more.

@@ -22,6 +22,9 @@ package final class BlockLease: @unchecked Sendable {
     private let keyByteCount: Int
     private let shard: Shard
 
+    /// Bytes of the payload.
+    package var payloadByteCount: Int { unsafe payload.count }
+
     /// The client's key, copied.
     package var keyBytes: [UInt8] { shard.core.arena.key(atByteOffset: entryOffset, byteCount: keyByteCount) }
 

@@ -1,3 +1,4 @@
+package import Cluster
 package import Eviction
 
 /// Everything a node is told at its start.
@@ -43,6 +44,8 @@ package struct NodeConfiguration: Sendable {
     /// How long a key stays readable after EXISTS reported it to a client that never sent HELLO.
     package var existsLease: Duration = .seconds(5)
 
+    /// The node's place in a cluster; `nil` for a node that is alone.
+    package var cluster: ClusterConfiguration?
     /// How routers are told what the node holds; `nil` tells nobody.
     package var events: EventConfiguration?
 

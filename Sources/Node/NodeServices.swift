@@ -1,4 +1,5 @@
 internal import Blocks
+internal import Cluster
 internal import Tiering
 
 /// What every connection of a node shares.
@@ -8,6 +9,8 @@ final class NodeServices: Sendable {
     let authenticator: Authenticator?
     /// What tells routers of blocks, when that is on.
     let events: EventService?
+    /// The node's part in its cluster, when it is in one.
+    let cluster: Cluster?
     let counters = NodeCounters()
     let connections = ConnectionTable()
     let paddedNils = PaddedNilTable()
@@ -16,7 +19,13 @@ final class NodeServices: Sendable {
     let startedAt: UInt64
     let runID: String
 
-    init(store: BlockStore, configuration: NodeConfiguration, events: EventService? = nil) {
+    init(
+        store: BlockStore,
+        configuration: NodeConfiguration,
+        events: EventService? = nil,
+        cluster: Cluster? = nil
+    ) {
+        self.cluster = cluster
         self.store = store
         self.configuration = configuration
         self.events = events

@@ -1,4 +1,5 @@
 internal import Blocks
+internal import Cluster
 internal import DiskTier
 internal import Glibc
 internal import Logging
@@ -57,7 +58,13 @@ final class RunningNode: Sendable {
             try? await group.shutdownGracefully()
             throw error
         }
-        let services = NodeServices(store: store, configuration: configuration, events: events)
+        let cluster = configuration.cluster.map { Cluster($0, store: store, logger: logger) }
+        let services = NodeServices(
+            store: store,
+            configuration: configuration,
+            events: events,
+            cluster: cluster
+        )
         var keepers: [ObjectIdentifier: LoopKeeper] = [:]
         for eventLoop in group.makeIterator() {
             let keeper = LoopKeeper(eventLoop: eventLoop, clock: clock)
@@ -76,6 +83,8 @@ final class RunningNode: Sendable {
                 )
             }
             var (addresses, channels) = try await listen(listener, configuration)
+            // When others can reach this node, and not before.
+            try await cluster?.start()
             addresses.eventsPort = eventPorts?.port
             addresses.eventsReplayPort = eventPorts?.replayPort
             let prefault = Prefault(store, isWanted: configuration.prefaults, logger: logger)
@@ -98,6 +107,7 @@ final class RunningNode: Sendable {
             )
         } catch {
             services.authenticator?.stop()
+            await cluster?.stop(leaves: true)
             await events?.stop()
             try? await group.shutdownGracefully()
             await Blocking.run { store.close() }
@@ -108,6 +118,8 @@ final class RunningNode: Sendable {
     /// Ends everything in order: listeners, connections, store.
     func stop() async {
         logger.info("draining", metadata: ["connections": "\(services.counters.connectionsNow.value)"])
+        // A node that has drained is not coming back; the place of another is kept for its return.
+        if let cluster = services.cluster { await cluster.stop(leaves: cluster.drainProgress.phase == .done) }
         for channel in channels { try? await channel.close() }
         if let path = addresses.unixPath { UnixSocket.remove(path) }
         for keeper in keepers { keeper.eventLoop.execute { keeper.drain() } }
@@ -186,6 +198,7 @@ final class RunningNode: Sendable {
                 storeConfiguration.existsLease = configuration.existsLease
                 storeConfiguration.packsMemory = configuration.packsMemory
                 storeConfiguration.watcher = watcher
+                storeConfiguration.isClustered = configuration.cluster != nil
                 var memory = MemoryTierConfiguration(
                     byteCount: configuration.memoryByteCount,
                     blockCountMax: configuration.memoryBlockCountMax,

@@ -7,17 +7,32 @@ package struct RequestArguments: Sendable {
     /// Holds the collected arguments, and between them what framed those that came together.
     package private(set) var storage: [UInt8] = []
     /// Where each argument lies in `storage`; nowhere, for a payload.
-    package private(set) var places: [BytePlace] = []
+    private var places: [BytePlace] = []
     /// Bytes of all collected arguments together.
     package private(set) var collectedByteCount = 0
     private var payloads: [(index: Int, byteCount: Int)] = []
     private var openStart = 0
+    /// How many arguments at the front are not looked at any more.
+    private var skippedCount = 0
 
     /// Creates an empty list.
     package init() {}
 
     /// Number of arguments, the verb included.
-    package var count: Int { places.count }
+    package var count: Int { places.count - skippedCount }
+
+    /// The same request without its first arguments, which are at most `count`.
+    package func skipping(_ count: Int) -> RequestArguments {
+        var rest = self
+        rest.skippedCount = min(skippedCount + max(0, count), places.count)
+        return rest
+    }
+
+    /// Where the arguments of a range lie in `storage`; nowhere, for payloads.
+    package func places(of indices: Range<Int>) -> ArraySlice<BytePlace> {
+        let range = indices.clamped(to: 0..<count)
+        return places[range.lowerBound + skippedCount..<range.upperBound + skippedCount]
+    }
 
     /// Whether an argument was announced as a payload.
     package var hasPayloads: Bool { !payloads.isEmpty }
@@ -39,6 +54,7 @@ package struct RequestArguments: Sendable {
 
     /// The length in bytes when the argument at `index` was announced as a payload, `nil` when it was collected.
     package func payloadByteCount(at index: Int) -> Int? {
+        let index = index + skippedCount
         // They come in order: half the rest goes at each step.
         var low = 0
         var high = payloads.count
@@ -126,7 +142,8 @@ package struct RequestArguments: Sendable {
     }
 
     private func range(at index: Int) -> Range<Int> {
-        places.indices.contains(index) ? places[index].range : 0..<0
+        guard index >= 0, index < count else { return 0..<0 }
+        return places[index + skippedCount].range
     }
 }
 

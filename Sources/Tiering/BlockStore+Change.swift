@@ -5,13 +5,17 @@ internal import MemoryTier
 extension BlockStore {
     /// Deletes blocks from every tier; returns how many were held.
     package func delete(_ space: KeySpace, keys: KeyBatch) -> Int {
-        var deleted = 0
-        for index in 0..<keys.count where delete(space.identity(of: keys[index])) { deleted += 1 }
-        if deleted > 0 {
+        deleteEach(space, keys: keys).count { $0 }
+    }
+
+    /// Deletes blocks from every tier; returns for each whether it was held.
+    package func deleteEach(_ space: KeySpace, keys: KeyBatch) -> [Bool] {
+        let wasHeld = (0..<keys.count).map { delete(space.identity(of: keys[$0])) }
+        if wasHeld.contains(true) {
             writeBehind?.nudge()
             spaceWaiters.wakeAll()
         }
-        return deleted
+        return wasHeld
     }
 
     /// Deletes every block of a space; returns how many were held.
@@ -26,6 +30,8 @@ extension BlockStore {
             // What a read made visible between the two steps goes too.
             _ = memory.removeAll(prefix: space.prefix, reason: .cleared)
         }
+        peerLoader.cancelAll(prefix: space.prefix)
+        _ = configuration.isClustered ? memory.removeAll(prefix: space.prefix, reason: .cleared) : 0
         hotPrefixes.forget(space.prefix)
         writeBehind?.nudge()
         spaceWaiters.wakeAll()
@@ -36,6 +42,16 @@ extension BlockStore {
     /// not held, or when pins already hold their share of the tier.
     package func pin(_ space: KeySpace, keys: KeyBatch, until: UInt64) -> [Bool] {
         (0..<keys.count).map { index in setPin(space.identity(of: keys[index]), until: until) }
+    }
+
+    /// The same for those keys that `isKept` says this node keeps; false for the others.
+    package func pinKept(
+        _ space: KeySpace,
+        keys: KeyBatch,
+        until: UInt64,
+        isKept: (RawSpan) -> Bool
+    ) -> [Bool] {
+        (0..<keys.count).map { isKept(keys[$0]) && setPin(space.identity(of: keys[$0]), until: until) }
     }
 
     /// Ends pins; false for a key that is not held.
@@ -78,6 +94,10 @@ extension BlockStore {
             onDisk = bound != nil
             if let bound { note(.removal(identity), before: bound) }
             loader.cancel(identity)
+            _ = memory.remove(identity, reason: .deleted)
+        }
+        if configuration.isClustered {
+            peerLoader.cancel(identity)
             _ = memory.remove(identity, reason: .deleted)
         }
         let wasReadable = inMemory.map { !$0.attributes.isExpired(at: now) } ?? onDisk

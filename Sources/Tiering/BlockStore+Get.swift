@@ -16,7 +16,7 @@ extension BlockStore {
             countMemoryHit(lease, in: space)
             return .memory(lease)
         }
-        if isLoadable(identity) { return .stored }
+        if isLoadable(identity) || isElsewhere(key, space) { return .stored }
         countMiss(identity, in: space)
         return .absent
     }
@@ -34,6 +34,7 @@ extension BlockStore {
         var leases = [BlockLease?](repeating: nil, count: keys.count)
         var handles: [BlockHandle] = []
         var toLoad: [Int] = []
+        var toFetch: [Int] = []
         handles.reserveCapacity(keys.count)
         for index in 0..<keys.count {
             let identity = space.identity(of: keys[index])
@@ -43,6 +44,8 @@ extension BlockStore {
                 leases[index] = lease
             } else if isLoadable(identity) {
                 toLoad.append(index)
+            } else if isElsewhere(keys[index], space) {
+                toFetch.append(index)
             } else {
                 countMiss(identity, in: space)
             }
@@ -50,8 +53,9 @@ extension BlockStore {
         // From tail to head: a prefix's last blocks are to go before its first.
         handles.reverse()
         memory.touch(handles)
-        guard !toLoad.isEmpty else { return completion(leases) }
-        let gathering = Gathering(leases: leases, missing: toLoad.count, completion)
+        guard !toLoad.isEmpty || !toFetch.isEmpty else { return completion(leases) }
+        let gathering = Gathering(leases: leases, missing: toLoad.count + toFetch.count, completion)
+        fetch(toFetch, of: keys, in: space, gathering)
         for index in toLoad {
             let identity = space.identity(of: keys[index])
             let isTaken = loader.load(identity, key: keys.bytes(at: index)) { [self] lease in
@@ -68,6 +72,27 @@ extension BlockStore {
                 gathering.arrived(nil, at: index)
             }
         }
+    }
+
+    /// Whether the block of a key that is not here may be on another node.
+    private func isElsewhere(_ key: RawSpan, _ space: KeySpace) -> Bool {
+        space.isShared && peers.withLock { $0 }?.role(of: key).mayBeElsewhere == true
+    }
+
+    private func fetch(_ indices: [Int], of keys: KeyBatch, in space: KeySpace, _ gathering: Gathering) {
+        guard !indices.isEmpty else { return }
+        let wanted = indices.map { index in
+            let identity = space.identity(of: keys[index])
+            return PeerLoader.Wanted(identity: identity, key: keys.bytes(at: index)) { [self] lease in
+                if let lease { countPeerHit(lease, in: space) } else { countMiss(identity, in: space) }
+                gathering.arrived(lease, at: index)
+            }
+        }
+        guard let peers = peers.withLock({ $0 }) else {
+            for block in wanted { block.waiter(nil) }
+            return
+        }
+        peerLoader.load(wanted, in: space, from: peers)
     }
 
     /// Whether the block is here, though not readable at once: on disk, or packed.
@@ -113,6 +138,14 @@ extension BlockStore {
         counters.hitTokens.add(Int(lease.attributes.tokenCount))
         space.counters.diskHits.add()
         unsafe space.counters.hitBytes.add(lease.payload.count)
+    }
+
+    private func countPeerHit(_ lease: BlockLease, in space: KeySpace) {
+        counters.peerHits.add()
+        counters.peerHitBytes.add(lease.payloadByteCount)
+        counters.hitTokens.add(Int(lease.attributes.tokenCount))
+        space.counters.peerHits.add()
+        space.counters.hitBytes.add(lease.payloadByteCount)
     }
 
     func countMiss(_ identity: BlockIdentity, in space: KeySpace) {

@@ -157,7 +157,7 @@ extension BlockStore {
     }
 
     /// Adds one key to the match; false ends it.
-    private func step(_ walk: inout MatchWalk, _ identity: BlockIdentity) -> Bool {
+    func step(_ walk: inout MatchWalk, _ identity: BlockIdentity) -> Bool {
         guard walk.leases else { return look(&walk, identity) }
         if let (handle, byteCount, tokenCount) = memory.retain(identity) {
             guard walk.holdings.memoryByteCount + byteCount <= walk.budget.memoryByteCount else {
@@ -167,6 +167,7 @@ extension BlockStore {
             }
             walk.holdings.memoryHandles.append(handle)
             walk.holdings.memoryByteCount += byteCount
+            walk.byteCounts.append(byteCount)
             walk.use(handle)
             walk.tiers.append(.memory)
             walk.tokenCount += Int(tokenCount)
@@ -180,6 +181,7 @@ extension BlockStore {
         }
         walk.holdings.diskIdentities.append(identity)
         walk.holdings.diskByteCount += byteCount
+        walk.byteCounts.append(byteCount)
         walk.tiers.append(.disk)
         walk.tokenCount += Int(disk.summary(identity)?.attributes.tokenCount ?? 0)
         return true
@@ -199,10 +201,9 @@ extension BlockStore {
         return true
     }
 
-    private func count(_ walk: MatchWalk, in space: KeySpace, keys: KeyBatch) {
-        let inMemory = walk.tiers.count { $0 == .memory }
-        counters.matchedMemoryBlocks.add(inMemory)
-        counters.matchedDiskBlocks.add(walk.tiers.count - inMemory)
+    func count(_ walk: MatchWalk, in space: KeySpace, keys: KeyBatch) {
+        counters.matchedMemoryBlocks.add(walk.tiers.count { $0 == .memory })
+        counters.matchedDiskBlocks.add(walk.tiers.count { $0 == .disk })
         counters.matchedTokens.add(walk.tokenCount)
         space.counters.matchQueries.add()
         space.counters.queriedBlocks.add(keys.count)
@@ -211,7 +212,7 @@ extension BlockStore {
     }
 
     @discardableResult
-    private func startPromotions(_ space: KeySpace, keys: KeyBatch, tiers: [Tier]) -> Int {
+    func startPromotions(_ space: KeySpace, keys: KeyBatch, tiers: [Tier]) -> Int {
         var started = 0
         for (index, tier) in tiers.enumerated() where tier == .disk {
             guard loader.load(space.identity(of: keys[index]), key: keys.bytes(at: index), nil) else {
@@ -222,23 +223,5 @@ extension BlockStore {
         }
         counters.prefetches.add(started)
         return started
-    }
-}
-
-/// A match as it grows.
-private struct MatchWalk {
-    let leases: Bool
-    let budget: (memoryByteCount: Int, diskByteCount: Int)
-    let request: ChainRequest?
-    var tiers: [Tier] = []
-    var touched: [BlockUse] = []
-    var holdings = LeaseTable.Holdings()
-    var tokenCount = 0
-    var last: BlockIdentity?
-    var isShortened = false
-
-    /// Notes that the next block of the chain is in memory.
-    mutating func use(_ handle: BlockHandle) {
-        touched.append(BlockUse(handle, at: request?.place(at: tiers.count)))
     }
 }

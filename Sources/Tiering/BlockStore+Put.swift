@@ -36,6 +36,14 @@ extension BlockStore {
                 "the write-behind queue is full (\(status.byteCount) bytes wait for the disk); try again"
             )
         }
+        if space.isShared, let byteCount = handoffByteCount(for: key), byteCount > 0,
+            byteCount + payloadByteCount > handoffByteCountMax
+        {
+            throw CacheError(
+                .overloaded,
+                "\(byteCount) bytes wait to be given to other nodes of the cluster; try again"
+            )
+        }
         return try memory.reserve(space.identity(of: key), key: key, payloadByteCount: payloadByteCount)
     }
 
@@ -72,6 +80,12 @@ extension BlockStore {
         let byteCount = reservation.payloadByteCount
         if !options.replaces, let held = heldOnDiskOnly(identity) {
             return resolveAgainstDisk(held, byteCount: byteCount, checksum: checksum)
+        }
+        if space.isShared, let peers = peers.withLock({ $0 }) {
+            let key = reservation.keyBytes
+            if unsafe !peers.role(of: key.span.bytes).isOwner {
+                return commitForOwner(reservation, key: key, in: space, options, checksum: checksum)
+            }
         }
         let goesToDisk = disk.map { byteCount <= $0.payloadByteCountMax } ?? false
         if options.isDurable, disk != nil, !goesToDisk {
@@ -117,12 +131,71 @@ extension BlockStore {
         }
     }
 
+    /// Makes a block visible here that another node owns, and queues it for that one.
+    private func commitForOwner(
+        _ reservation: Reservation,
+        key: [UInt8],
+        in space: KeySpace,
+        _ options: PutOptions,
+        checksum: UInt64
+    ) -> PutResult {
+        let identity = reservation.identity
+        let byteCount = reservation.payloadByteCount
+        let outcome = memory.commit(
+            reservation,
+            attributes: attributes(identity, in: space, options),
+            payloadChecksum: checksum,
+            replaces: options.replaces,
+            // Until its owner has it, no other copy is sure to exist.
+            isDirty: true,
+            place: chains.take(identity)
+        )
+        switch outcome {
+        case .stored(let handle):
+            if let lease = memory.lease(handle) {
+                handoff.enqueue(lease, key: key, in: space, isDurable: options.isDurable)
+            }
+            if let watcher = configuration.watcher, space.description != nil {
+                watcher.arrived(identity, key: key, after: options.predecessor)
+            }
+            counters.stored.add()
+            counters.storedBytes.add(byteCount)
+            counters.storedTokens.add(Int(options.tokenCount))
+            space.counters.puts.add()
+            space.counters.putBytes.add(byteCount)
+            let waits = options.isDurable || options.waitsForOwner
+            return PutResult(outcome: .stored, durability: waits ? .gift(handle) : nil)
+        case .exists(let handle):
+            counters.existed.add()
+            // The first put of it may still be on its way to the owner.
+            if options.isDurable, let lease = memory.lease(handle) {
+                handoff.enqueue(lease, key: key, in: space, isDurable: true)
+            }
+            let waits = options.isDurable || options.waitsForOwner
+            return PutResult(outcome: .exists, durability: waits ? .gift(handle) : nil)
+        case .conflict:
+            counters.conflicts.add()
+            return PutResult(outcome: .conflict, durability: nil)
+        }
+    }
+
+    private var handoffByteCountMax: Int {
+        Int(Double(memory.arena.byteCount) * configuration.handoffShareMax)
+    }
+
+    /// Bytes that wait for their owners, when the block of `key` would wait too.
+    private func handoffByteCount(for key: RawSpan) -> Int? {
+        guard let peers = peers.withLock({ $0 }), !peers.role(of: key).isOwner else { return nil }
+        return handoff.status.byteCount
+    }
+
     /// Calls `completion` once the block is on disk and synced, or with the reason why it is not. On a thread of the
     /// store's, or before this returns.
     package func whenDurable(
         _ ticket: DurabilityTicket,
         _ completion: @escaping @Sendable (CacheError?) -> Void
     ) {
+        if ticket.isGift { return handoff.whenGiven(ticket.handle, completion) }
         guard let writeBehind else {
             return completion(
                 CacheError(.tierUnavailable, "this node has no disk tier; start it with --disk")
@@ -171,7 +244,7 @@ extension BlockStore {
     }
 
     private func ticket(for handle: BlockHandle, _ options: PutOptions) -> DurabilityTicket? {
-        options.isDurable ? DurabilityTicket(handle: handle) : nil
+        options.isDurable ? .write(handle) : nil
     }
 
     /// Takes an older version out of the disk tier's index, and keeps a read of it under way from becoming visible.

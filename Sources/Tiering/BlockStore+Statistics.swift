@@ -12,6 +12,7 @@ extension BlockStore {
         addMemory(&all)
         addDisk(&all)
         addQueues(&all)
+        if configuration.isClustered { addPeers(&all) }
         return all
     }
 
@@ -26,6 +27,7 @@ extension BlockStore {
         all.add("put_bytes", counters.putBytes)
         all.add("hits_memory", counters.memoryHits)
         all.add("hits_disk", counters.diskHits)
+        all.add("hits_peer", counters.peerHits)
         all.add("hit_bytes", counters.hitBytes)
         all.add("misses", counters.misses)
         all.add("match_queries", counters.matchQueries)
@@ -138,6 +140,23 @@ extension BlockStore {
         all.add("disk_carried_blocks", disk.blocksCarried)
         all.add("disk_evicted", counters.diskEvicted)
         all.add("disk_corrupt", counters.corruptDisk)
+    }
+
+    private func addPeers(_ all: inout Statistics) {
+        all.add("hits_peer", counters.peerHits)
+        all.add("hits_peer_bytes", counters.peerHitBytes)
+        all.add("match_matched_peer_blocks", counters.matchedPeerBlocks)
+        all.add("peer_loads", counters.peerLoads)
+        all.add("peer_loaded_bytes", counters.peerLoadedBytes)
+        all.add("peer_loads_shared", counters.sharedPeerLoads)
+        all.add("peer_loads_under_way", peerLoader.depth)
+        all.add("peer_corrupt", counters.corruptPeer)
+        let waiting = handoff.status
+        all.add("handoff_queue_blocks", waiting.count)
+        all.add("handoff_queue_bytes", waiting.byteCount)
+        all.add("handoff_blocks", counters.handedOff)
+        all.add("handoff_bytes", counters.handedOffBytes)
+        all.add("handoff_kept", counters.handoffsKept)
     }
 
     private func addQueues(_ all: inout Statistics) {

@@ -24,6 +24,23 @@ extension BlockStore {
         )
     }
 
+    /// Visits the blocks of a space that memory holds, with what they are and how often each was read.
+    package func surveyMemory(
+        _ space: KeySpace,
+        visit: (_ key: [UInt8], _ hits: UInt32, BlockSummary) -> Void
+    ) {
+        var cursor: UInt64 = 0
+        repeat {
+            cursor = memory.scan(prefix: space.prefix, cursor: cursor, count: 4_096) {
+                _,
+                key,
+                summary,
+                hits in
+                visit(key, hits, summary)
+            }
+        } while cursor != 0
+    }
+
     /// Where a survey of a namespace goes on.
     package enum SurveyPlace: Sendable, Hashable {
         case memory(UInt64)

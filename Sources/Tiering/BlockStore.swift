@@ -27,6 +27,9 @@ package final class BlockStore: Sendable {
     let loader: BlockLoader
     let packer: MemoryPacker?
     let writeBehind: WriteBehind?
+    let peerLoader: PeerLoader
+    let handoff: Handoff
+    let peers = Mutex<(any PeerTier)?>(nil)
     let isDraining = Atomic<Bool>(false)
 
     private let maintenance = Mutex<ServiceThread?>(nil)
@@ -53,7 +56,8 @@ package final class BlockStore: Sendable {
         let registry = try SpaceRegistry(
             secret: secret,
             directory: directory,
-            namespaceCountMax: configuration.namespaceCountMax
+            namespaceCountMax: configuration.namespaceCountMax,
+            isClustered: configuration.isClustered
         )
         let observer = RemovalObserver(
             counters: counters,
@@ -110,6 +114,25 @@ package final class BlockStore: Sendable {
             writeBehind = nil
         }
         self.packer = packer
+        peerLoader = PeerLoader(
+            memory: memory,
+            counters: counters,
+            chains: chains,
+            configuration: configuration
+        )
+        handoff = Handoff(
+            memory: memory,
+            clock: clock,
+            counters: counters,
+            waitersForSpace: spaceWaiters
+        ) { [memory, disk, writeBehind, packer] handle, byteCount in
+            if let disk, byteCount <= disk.payloadByteCountMax {
+                writeBehind?.enqueue(handle, byteCount: byteCount)
+            } else {
+                memory.markClean(handle)
+                packer?.offer(handle)
+            }
+        }
         takeOver()
         loader.start()
         packer?.start()
@@ -147,6 +170,18 @@ package final class BlockStore: Sendable {
     /// The namespaces that somebody has described, now or before a restart.
     package var descriptions: [NamespaceDescription] { registry.descriptions }
 
+    /// Remembers a namespace that another node of the cluster has told of.
+    package func remember(_ description: NamespaceDescription) throws(CacheError) {
+        try registry.remember(description)
+    }
+
+    /// Becomes one node of a cluster: from now on blocks that are not here are asked for elsewhere, and blocks that
+    /// belong elsewhere are given there. Call once, on a store that was configured for it.
+    package func join(_ peers: any PeerTier) {
+        self.peers.withLock { $0 = peers }
+        handoff.start(peers)
+    }
+
     /// The tenant's plain Redis keys of one numbered database.
     package func space(tenant: Tenant, database: Int) -> KeySpace {
         registry.space(tenant: tenant, database: database)
@@ -166,6 +201,7 @@ package final class BlockStore: Sendable {
     {
         isDraining.store(true, ordering: .sequentiallyConsistent)
         guard let writeBehind else { return 0 }
+        handoff.stop()
         writeBehind.flush()
         let end = clock.monotonicNanoseconds() &+ limit.nanoseconds
         let bell = Doorbell()
@@ -192,6 +228,8 @@ package final class BlockStore: Sendable {
             return thread
         }?.join()
         spaceWaiters.wakeAll()
+        handoff.stop()
+        peerLoader.stop()
         packer?.stop()
         loader.stop()
         writeBehind?.stop()
@@ -210,6 +248,7 @@ package final class BlockStore: Sendable {
             }
             // Readers give memory back without a sign, so who waits for some looks again on every tick.
             spaceWaiters.wakeAll()
+            handoff.pump()
             _ = memory.sweepExpired(blockCountMax: 4_096)
             // A tenth of a core, so that reads seldom have to prove what the run before left.
             _ = memory.proveTakenOver(byteCountMax: 16 << 20)
@@ -222,6 +261,7 @@ package final class BlockStore: Sendable {
         if let disk {
             for identity in holdings.diskIdentities { disk.release(identity) }
         }
+        if !holdings.peerLeases.isEmpty { peers.withLock { $0 }?.release(holdings.peerLeases) }
         if holdings.memoryByteCount > 0 { spaceWaiters.wakeAll() }
     }
 }

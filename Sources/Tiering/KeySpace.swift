@@ -14,15 +14,37 @@ package final class KeySpace: Sendable {
     package let description: NamespaceDescription?
     /// The internal prefix of every key.
     package let prefix: KeyPrefix
+    /// Whether reads go on to other nodes of the cluster, and puts to the owners of their blocks.
+    package let isShared: Bool
     /// What happened in this space.
-    let counters = SpaceCounters()
+    let counters: SpaceCounters
+    private let part: KeySpace?
 
+    /// The same space as this node alone has it: what other nodes ask for must not go on to others.
+    package var onThisNode: KeySpace { part ?? self }
+
+    /// A space of this node alone.
     init(tenant: Tenant, namespace: NamespaceID, description: NamespaceDescription?, prefix: KeyPrefix) {
         self.tenant = tenant
         self.namespace = namespace
         self.description = description
         elementType = description?.elementType ?? .unspecified
         self.prefix = prefix
+        counters = SpaceCounters()
+        part = nil
+        isShared = false
+    }
+
+    /// A space of a cluster, of which `part` is this node's.
+    init(sharing part: KeySpace) {
+        tenant = part.tenant
+        namespace = part.namespace
+        description = part.description
+        elementType = part.elementType
+        prefix = part.prefix
+        counters = part.counters
+        self.part = part
+        isShared = true
     }
 
     /// The identity of `key` in this space.

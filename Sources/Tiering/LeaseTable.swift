@@ -12,8 +12,12 @@ final class LeaseTable: Sendable {
         var diskByteCount = 0
         /// Blocks lent to another process, in memory too; counted in `memoryByteCount`.
         var lent: [BlockLease] = []
+        /// What other nodes hold for this lease.
+        var peerLeases: [PeerLease] = []
 
-        var isEmpty: Bool { memoryHandles.isEmpty && diskIdentities.isEmpty && lent.isEmpty }
+        var isEmpty: Bool {
+            memoryHandles.isEmpty && diskIdentities.isEmpty && lent.isEmpty && peerLeases.isEmpty
+        }
     }
 
     private struct Record {

@@ -6,13 +6,15 @@ package enum Tier: UInt8, Sendable, CaseIterable {
     case memory
     /// In RocksDB.
     case disk
+    /// On another node of the cluster.
+    case peer
 }
 
 /// What a look-up that never blocks can tell.
 package enum Lookup: Sendable {
     /// Readable now; identity is proved, and the checksum unless the caller took that on.
     case memory(BlockLease)
-    /// On disk, or packed in memory: `BlockStore.load` brings it.
+    /// On disk, packed in memory, or perhaps on another node: `BlockStore.load` brings it.
     case stored
     /// A miss.
     case absent

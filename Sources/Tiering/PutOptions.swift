@@ -17,6 +17,8 @@ package struct PutOptions: Sendable {
     package var keepsTimeToLive = false
     /// Whether the put is to be answered only after the block is on disk and synced.
     package var isDurable = false
+    /// Whether the put is to be answered only when the node that owns the block has it.
+    package var waitsForOwner = false
     /// The key before the block's own in its chain, for who watches the store.
     package var predecessor: [UInt8]?
 
@@ -44,9 +46,17 @@ package struct PutResult: Sendable {
     package let durability: DurabilityTicket?
 }
 
-/// A claim on the write of one block.
+/// A claim on what is still to happen to one block: that it is written, or that its owner has it.
 package struct DurabilityTicket: Sendable {
     let handle: BlockHandle
+    let isGift: Bool
+
+    static func write(_ handle: BlockHandle) -> DurabilityTicket {
+        DurabilityTicket(handle: handle, isGift: false)
+    }
+    static func gift(_ handle: BlockHandle) -> DurabilityTicket {
+        DurabilityTicket(handle: handle, isGift: true)
+    }
 }
 
 extension PutResult {

@@ -22,6 +22,7 @@ final class SpaceCounters: Sendable {
     let putBytes = Counter()
     let memoryHits = Counter()
     let diskHits = Counter()
+    let peerHits = Counter()
     let misses = Counter()
     let hitBytes = Counter()
     let matchQueries = Counter()

@@ -21,9 +21,16 @@ final class SpaceRegistry: Sendable {
     private let secret: NodeSecret
     private let fileURL: URL?
     private let namespaceCountMax: Int
+    private let isClustered: Bool
 
-    init(secret: NodeSecret, directory: String?, namespaceCountMax: Int) throws(CacheError) {
+    init(
+        secret: NodeSecret,
+        directory: String?,
+        namespaceCountMax: Int,
+        isClustered: Bool
+    ) throws(CacheError) {
         self.secret = secret
+        self.isClustered = isClustered
         self.namespaceCountMax = namespaceCountMax
         fileURL = directory.map { URL(filePath: $0).appending(path: "namespaces.jsonl") }
         guard let fileURL, let data = try? Data(contentsOf: fileURL) else { return }
@@ -39,6 +46,21 @@ final class SpaceRegistry: Sendable {
 
     /// The namespaces that somebody has described.
     var descriptions: [NamespaceDescription] { state.withLock { Array($0.descriptions.values) } }
+
+    /// Remembers a namespace that another node has told of; one that does not fit is told again when it is used.
+    func remember(_ description: NamespaceDescription) throws(CacheError) {
+        let result: Result<[NamespaceDescription]?, CacheError> = state.withLock { state in
+            guard state.descriptions[description.id] == nil else { return .success(nil) }
+            guard state.descriptions.count < namespaceCountMax else {
+                return .failure(
+                    CacheError(.limitExceeded, "the node already knows \(namespaceCountMax) namespaces")
+                )
+            }
+            state.descriptions[description.id] = description
+            return .success(Array(state.descriptions.values))
+        }
+        if let toSave = try result.get() { try save(toSave) }
+    }
 
     func register(tenant: Tenant, description: NamespaceDescription) throws(CacheError) -> KeySpace {
         let result: Result<(KeySpace, [NamespaceDescription]?), CacheError> = state.withLock { state in
@@ -89,7 +111,9 @@ final class SpaceRegistry: Sendable {
         let name = SpaceName(tenant: tenant, namespace: id)
         if let known = state.spaces[name] { return known }
         let prefix = KeyPrefix(secret: secret, tenant: tenant, namespace: id)
-        let space = KeySpace(tenant: tenant, namespace: id, description: description, prefix: prefix)
+        let part = KeySpace(tenant: tenant, namespace: id, description: description, prefix: prefix)
+        // Plain keys may be replaced, so no node keeps copies of another's: they are asked for by their commands.
+        let space = isClustered && description != nil ? KeySpace(sharing: part) : part
         state.spaces[name] = space
         state.spacesByPrefix[prefix] = space
         return space

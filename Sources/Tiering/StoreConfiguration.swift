@@ -24,6 +24,10 @@ package struct StoreConfiguration: Sendable {
     package var hotPrefixCountMax = 256
     /// Namespaces a node remembers.
     package var namespaceCountMax = 4_096
+    /// Whether the node is one of a cluster: what it does not have may be on another, see ``BlockStore/join(_:)``.
+    package var isClustered = false
+    /// The share of the memory tier that blocks may take which wait to be given to their owners, of 1.
+    package var handoffShareMax = 0.125
     /// Who hears which blocks come and go, if anybody.
     package var watcher: (any BlockWatcher)?
 

@@ -24,4 +24,9 @@ enum Command: String, CaseIterable, Sendable {
     case kvExplain = "kv.explain"
     case kvHot = "kv.hot"
     case kvHelp = "kv.help"
+    case kvPeer = "kv.peer"
+    case kvHeld = "kv.held"
+    case kvFetch = "kv.fetch"
+    case kvCluster = "kv.cluster"
+    case cluster
 }

@@ -108,6 +108,13 @@ enum CommandTable {
         case .kvStats: make(-1, .read, (0, 0, 0), "Returns figures of the node or of a namespace.")
         case .kvExplain: make(-5, .read, (0, 0, 0), "Tells why keys are here or not.")
         case .kvHot: make(3, .read, (0, 0, 0), "Returns a namespace's hottest prefixes.")
+        case .kvPeer:
+            make(-2, nil, (0, 0, 0), "Another node of the cluster proves itself and tells its state.")
+        case .kvHeld: make(-5, .read, (0, 0, 0), "Tells another node which keys are held here.")
+        case .kvFetch: make(-5, .read, (0, 0, 0), "Gives blocks with their heads to another node.")
+        case .kvCluster: make(-1, .read, (0, 0, 0), "Tells who is in the cluster, and drains nodes.")
+        case .cluster:
+            make(-2, .connect, (0, 0, 0), "Tells clients of Redis Cluster which node owns which slots.")
         case .kvHelp: make(1, .connect, (0, 0, 0), "Returns one page about the KV verbs.")
         }
     }

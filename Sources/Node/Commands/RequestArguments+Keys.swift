@@ -19,12 +19,11 @@ extension RequestArguments {
 
     /// The arguments of a range as one batch of keys that shares their memory; those that can be no key are left out.
     func keys(at indices: Range<Int>) -> KeyBatch {
-        let range = indices.clamped(to: 0..<count)
-        guard !hasPayloads, places[range].allSatisfy({ (1...Limits.keyByteCountMax).contains($0.byteCount) })
-        else {
-            return keys(at: Array(range))
+        let places = places(of: indices)
+        guard !hasPayloads, places.allSatisfy({ (1...Limits.keyByteCountMax).contains($0.byteCount) }) else {
+            return keys(at: Array(indices.clamped(to: 0..<count)))
         }
-        return KeyBatch(sharing: storage, places: places[range])
+        return KeyBatch(sharing: storage, places: places)
     }
 
     /// The arguments of `indices` as one batch of keys; those that can be no key are left out.

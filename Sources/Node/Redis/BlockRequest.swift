@@ -17,6 +17,10 @@ struct BlockRequest: Hashable {
     var pins = false
     /// DURABLE
     var isDurable = false
+    /// ACK: when a put of a block that another node owns is answered.
+    var waitsForOwner = false
+    /// XXH3 of the one block's payload.
+    var payloadChecksum: UInt64?
     /// Index of the first key.
     var first = 0
     /// Number of keys or blocks.
@@ -37,6 +41,9 @@ struct BlockRequest: Hashable {
         let countMax = command.takesPairs ? limits.batchBlockCountMax : limits.batchKeyCountMax
         guard (1...countMax).contains(count) else {
             throw CommandError(text: "ERR \(grammar.listWord) takes 1 to \(countMax), not \(count)")
+        }
+        guard payloadChecksum == nil || count == 1 else {
+            throw CommandError(text: "ERR XXH3 is for one block, not \(count)")
         }
         self.count = count
         first = index + 2
@@ -85,6 +92,16 @@ struct BlockRequest: Hashable {
         } else if grammar.options.contains(.durable), arguments.matches("durable", at: index) {
             isDurable = true
             return index + 1
+        } else if grammar.options.contains(.acknowledgement), arguments.matches("ack", at: index) {
+            if arguments.matches("durable", at: index + 1) {
+                isDurable = true
+            } else if arguments.matches("owner", at: index + 1) {
+                waitsForOwner = true
+            } else if !arguments.matches("near", at: index + 1) {
+                throw CommandError(text: "ERR ACK takes near, owner or durable")
+            }
+        } else if grammar.options.contains(.checksum), arguments.matches("xxh3", at: index) {
+            payloadChecksum = UInt64(bitPattern: Int64(try number(Int.min...Int.max, "XXH3")))
         } else {
             throw grammar.usage("'\(arguments.text(at: index).prefix(64))' is not expected")
         }
@@ -96,7 +113,9 @@ struct BlockRequest: Hashable {
 
     /// The options that a verb takes.
     private struct Grammar {
-        enum Option { case lease, leaseID, prefetch, timeToLive, tokens, pin, durable }
+        enum Option {
+            case lease, leaseID, prefetch, timeToLive, tokens, pin, durable, acknowledgement, checksum
+        }
 
         let name: String
         let options: Set<Option>
@@ -110,12 +129,12 @@ struct BlockRequest: Hashable {
             listWord = command.takesPairs ? "BLOCKS" : "KEYS"
             (options, form) =
                 switch command {
-                case .kvMatch: ([.lease, .prefetch], "ns [LEASE ms] [PREFETCH] KEYS n key ...")
+                case .kvMatch, .kvHeld: ([.lease, .prefetch], "ns [LEASE ms] [PREFETCH] KEYS n key ...")
                 case .kvGet: ([.leaseID], "ns [LEASE id] KEYS n key ...")
                 case .kvPut:
                     (
-                        [.timeToLive, .tokens, .pin, .durable],
-                        "ns [TTL ms] [TOKENS n] [PIN] [DURABLE] BLOCKS n key payload ..."
+                        [.timeToLive, .tokens, .pin, .durable, .acknowledgement, .checksum],
+                        "ns [TTL ms] [TOKENS n] [PIN] [DURABLE | ACK near|owner|durable] [XXH3 sum] BLOCKS n key payload ..."
                     )
                 case .kvReserve:
                     (

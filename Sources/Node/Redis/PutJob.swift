@@ -40,6 +40,7 @@ extension PutOptions {
         self.init()
         tokenCount = request.tokenCount
         isDurable = request.isDurable
+        waitsForOwner = request.waitsForOwner
         timeToLive = request.timeToLiveMilliseconds.map { .milliseconds($0) }
         if request.pins {
             pinnedUntil = request.timeToLiveMilliseconds.map { now &+ UInt64($0) } ?? .max

@@ -1,4 +1,5 @@
 internal import Blocks
+internal import Cluster
 internal import RESP
 internal import Tiering
 
@@ -21,7 +22,9 @@ extension RedisConnection {
         do {
             let description = try NamespaceDescription(json: arguments.bytes(at: 1))
             let space = try store.space(tenant: user.tenant, description: description)
-            lastSpace = space
+            lastSpace = session.peer == nil ? space : space.onThisNode
+            // Whom another node tells, it has told all.
+            if session.peer == nil { services.cluster?.share(description) }
             reply.bulk(space.namespace.description)
         } catch {
             fail(error)
@@ -30,13 +33,37 @@ extension RedisConnection {
 
     /// KV.MATCH: [matched, lease id or nil, [tier, blocks, tier, blocks, ...]]
     func match(_ request: BlockRequest, _ space: KeySpace) {
+        let lease: Duration? = request.leaseMilliseconds > 0 ? .milliseconds(request.leaseMilliseconds) : nil
+        guard !space.isShared else {
+            let completion = later {
+                (connection: RedisConnection, found: (match: Match, lesson: MatchLesson)) in
+                connection.answer(found.match, found.lesson, to: request, in: space)
+            }
+            return store.matchEverywhere(
+                space,
+                keys: keys(of: request),
+                lease: lease,
+                prefetches: request.prefetches,
+                owner: owner,
+                completion
+            )
+        }
         let (match, lesson) = store.match(
             learningLater: space,
             keys: keys(of: request),
-            lease: request.leaseMilliseconds > 0 ? .milliseconds(request.leaseMilliseconds) : nil,
+            lease: lease,
             prefetches: request.prefetches,
             owner: owner
         )
+        answer(match, lesson, to: request, in: space)
+    }
+
+    private func answer(
+        _ match: Match,
+        _ lesson: MatchLesson,
+        to request: BlockRequest,
+        in space: KeySpace
+    ) {
         self.lesson = lesson
         if services.events != nil {
             chain = EventChain(keys(of: request), prefix: space.prefix, matchedCount: match.tiers.count)
@@ -50,6 +77,7 @@ extension RedisConnection {
             switch run.tier {
             case .memory: reply.simple("memory")
             case .disk: reply.simple("disk")
+            case .peer: reply.simple("peer")
             }
             reply.integer(run.blockCount)
         }
@@ -74,11 +102,21 @@ extension RedisConnection {
 
     /// KV.PREFETCH: the number of promotions begun
     func prefetch(_ request: BlockRequest, _ space: KeySpace) {
+        guard session.peer == nil else {
+            let keys = keys(of: request)
+            return replyFlags(
+                (0..<keys.count).map {
+                    store.prefetch(space, keys: KeyBatch(validated: [keys.bytes(at: $0)])) > 0
+                }
+            )
+        }
         reply.integer(store.prefetch(space, keys: keys(of: request)))
     }
 
     /// KV.DEL: the number of blocks deleted
     func deleteBlocks(_ request: BlockRequest, _ space: KeySpace) {
+        // Another node wants to know which: several may hold the same.
+        guard session.peer == nil else { return replyFlags(store.deleteEach(space, keys: keys(of: request))) }
         reply.integer(store.delete(space, keys: keys(of: request)))
     }
 
@@ -87,7 +125,7 @@ extension RedisConnection {
         reply.array(request.count)
         for index in request.first..<arguments.count {
             let explanation = store.explain(space, key: arguments.key(at: index))
-            reply.bulk("\(explanation.rawValue): \(explanation.sentence)")
+            reply.bulk(explanation.line)
         }
     }
 
@@ -149,7 +187,7 @@ extension RedisConnection {
         arguments.keys(at: request.first..<arguments.count)
     }
 
-    private func replyFlags(_ flags: [Bool]) {
+    func replyFlags(_ flags: [Bool]) {
         reply.array(flags.count)
         for flag in flags { reply.integer(flag ? 1 : 0) }
     }

@@ -19,7 +19,7 @@ extension RedisConnection {
     }
 
     private enum InfoSection: String, CaseIterable {
-        case server, clients, memory, persistence, stats, replication, keyspace
+        case server, clients, memory, persistence, stats, replication, cluster, keyspace
     }
 
     private func fields(of section: InfoSection) -> [(name: String, value: String)] {
@@ -48,6 +48,7 @@ extension RedisConnection {
                 ("repl_backlog_size", "1048576"), ("repl_backlog_first_byte_offset", "0"),
                 ("repl_backlog_histlen", "0"),
             ]
+        case .cluster: [("cluster_enabled", services.cluster == nil ? "0" : "1")]
         case .keyspace: keyspaceFields
         }
     }
@@ -55,7 +56,8 @@ extension RedisConnection {
     private var serverFields: [(name: String, value: String)] {
         let uptime = (store.clock.monotonicNanoseconds() &- services.startedAt) / 1_000_000_000
         return [
-            ("redis_version", Self.redisVersion), ("redis_mode", "standalone"), ("server_name", "larder"),
+            ("redis_version", Self.redisVersion),
+            ("redis_mode", services.cluster == nil ? "standalone" : "cluster"), ("server_name", "larder"),
             ("arch_bits", "64"), ("process_id", String(getpid())), ("run_id", services.runID),
             ("tcp_port", String(services.configuration.port ?? 0)), ("uptime_in_seconds", String(uptime)),
             ("uptime_in_days", String(uptime / 86_400)),

@@ -20,6 +20,17 @@ extension RedisConnection {
         guard let put else { return }
         let block = put.block(payloadIndex: payloadIndex)
         let keyIndex = put.keyIndex(of: block)
+        if let announced = put.request.payloadChecksum {
+            let checksum =
+                unsafe payload.checksum
+                ?? PayloadChecksum.of(UnsafeRawBufferPointer(payload.reservation.payload))
+            guard checksum == announced else {
+                self.put?.outcomes[block] = .refused(
+                    CacheError(.corruptBlock, "the payload has another XXH3 than announced")
+                )
+                return
+            }
+        }
         let result = store.commit(
             payload.reservation,
             in: put.space,

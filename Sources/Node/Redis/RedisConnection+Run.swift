@@ -19,6 +19,7 @@ extension RedisConnection {
             }
         }
         note(specification.command)
+        if services.cluster != nil, session.peer == nil, isForOthers(specification.command) { return }
         perform(specification.command)
     }
 
@@ -89,6 +90,11 @@ extension RedisConnection {
         case .kvClear: clearNamespace()
         case .kvStats: statistics()
         case .kvHot: hottest()
+        case .kvPeer: peer()
+        case .kvHeld: withBlocks(.kvHeld) { $0.tellHeld($1, $2) }
+        case .kvFetch: withBlocks(.kvFetch) { $0.fetchBlocks($1, $2) }
+        case .kvCluster: clusterView()
+        case .cluster: redisCluster()
         case .kvHelp: reply.verbatim(Self.help)
         }
     }

@@ -66,7 +66,7 @@ extension RedisConnection {
         reply.bulk("id")
         reply.integer(Int(clamping: record.id))
         reply.bulk("mode")
-        reply.bulk("standalone")
+        reply.bulk(services.cluster == nil ? "standalone" : "cluster")
         reply.bulk("role")
         reply.bulk("master")
         reply.bulk("modules")

@@ -46,17 +46,17 @@ extension RedisConnection {
     /// MSET key value [key value ...]
     func setMany() {
         guard !arguments.count.isMultiple(of: 2) else { return fail(Self.wrongArgumentCount("mset")) }
-        gather(from: 1, [])
+        gather(Array(stride(from: 1, to: arguments.count, by: 2))[...], [])
     }
 
     /// Takes places for all values before it commits the first: all are set or none.
-    private func gather(from first: Int, _ gathered: [ReceivedPayload]) {
+    func gather(_ keyIndices: ArraySlice<Int>, _ gathered: [ReceivedPayload]) {
         var gathered = gathered
-        var index = first
-        while index < arguments.count {
+        var rest = keyIndices
+        while let keyIndex = rest.popFirst() {
+            let later = rest
             var isDone = false
             var isSuspended = false
-            let keyIndex = index
             withValue(at: keyIndex + 1, key: keyIndex, in: databaseSpace) { connection, result in
                 switch result {
                 case .failure(let error):
@@ -64,12 +64,11 @@ extension RedisConnection {
                     isDone = true
                 case .success(let payload):
                     gathered.append(payload)
-                    if isSuspended { connection.gather(from: keyIndex + 2, gathered) }
+                    if isSuspended { connection.gather(later, gathered) }
                 }
             }
             isSuspended = phase == .waiting
             guard !isDone, !isSuspended else { return }
-            index += 2
         }
         let space = databaseSpace
         for payload in gathered {

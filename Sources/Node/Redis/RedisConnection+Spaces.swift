@@ -48,7 +48,9 @@ extension RedisConnection {
         if let lastSpace, lastSpace.namespace == namespace, lastSpace.tenant == user.tenant {
             return lastSpace
         }
-        guard let space = store.space(tenant: user.tenant, namespace: namespace) else {
+        let known = store.space(tenant: user.tenant, namespace: namespace)
+        // What another node asks for does not go on to a third.
+        guard let space = session.peer == nil ? known : known?.onThisNode else {
             throw CacheError(
                 .invalidArgument,
                 "unknown namespace: send KV.DESCRIBE with its description first"

@@ -72,14 +72,16 @@ extension RedisConnection {
     }
 
     /// Looks keys up, those on disk with one load, and goes on with a lease or `nil` for each.
-    private func readMany(
+    func readMany(
         _ indices: Range<Int>,
+        among wanted: [Int]? = nil,
         in space: KeySpace,
         _ body: @escaping (RedisConnection, [BlockLease?]) -> Void
     ) {
         var leases = [BlockLease?](repeating: nil, count: indices.count)
         var onDisk: [Int] = []
-        for (place, index) in indices.enumerated() where arguments.isKey(at: index) {
+        for index in wanted ?? Array(indices) where arguments.isKey(at: index) {
+            let place = index - indices.lowerBound
             switch store.lookup(space, key: arguments.key(at: index), provesChecksum: false) {
             case .memory(let lease): leases[place] = lease
             case .stored: onDisk.append(place)

@@ -39,6 +39,8 @@ final class RedisConnection: ConnectionDriver {
     /// Places that the client writes in place.
     var reservations = HeldReservations()
     var hasUnflushed = false
+    /// Arguments before the verb, where another node asks for a client of its own.
+    var wrapperCount = 0
     /// What the last KV.MATCH has shown, learnt when its answer is sent or the next request begins.
     var lesson: MatchLesson?
     /// The keys of the last KV.MATCH, while routers are told of blocks.
@@ -65,7 +67,9 @@ final class RedisConnection: ConnectionDriver {
     var limits: ConnectionLimits { services.configuration.limits }
     var counters: NodeCounters { services.counters }
     var owner: LeaseOwner { LeaseOwner(connectionID: record.id) }
-    var arguments: RequestArguments { parser.arguments }
+    var arguments: RequestArguments {
+        wrapperCount == 0 ? parser.arguments : parser.arguments.skipping(wrapperCount)
+    }
 
     // MARK: The shell's side
 
@@ -176,10 +180,12 @@ final class RedisConnection: ConnectionDriver {
             case .needsMore:
                 return false
             case .payloadBegins(let index, let byteCount):
-                beginPayload(index, byteCount)
+                unwrap()
+                beginPayload(index - wrapperCount, byteCount)
             case .payloadEnds(let index):
-                endPayload(index)
+                endPayload(index - wrapperCount)
             case .request:
+                unwrap()
                 beginRequest()
             }
         } catch {
@@ -222,6 +228,7 @@ final class RedisConnection: ConnectionDriver {
     private func finishRequest() {
         fates.removeAll(keepingCapacity: true)
         put = nil
+        wrapperCount = 0
         switch session.replies {
         case .on: break
         case .off: reply.buffer.clear()

@@ -22,6 +22,18 @@ struct Session {
     /// Failed AUTH attempts.
     var failedAuthenticationCount = 0
 
+    /// The node of the cluster that the connection belongs to, once it has proved itself.
+    var peer: String?
+    /// The proof under way with a node that wants to be believed.
+    var greeting: PeerGreeting?
+
+    /// What a caller said that wants to be believed a node of the cluster.
+    struct PeerGreeting {
+        let name: String
+        let nonce: [UInt8]
+        let ownNonce: [UInt8]
+    }
+
     /// CLIENT REPLY's modes; `skipNext` mutes the command after the one that asked for it.
     enum ReplyMode { case on, off, skipNext, skip }
 }

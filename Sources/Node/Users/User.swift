@@ -14,6 +14,11 @@ package struct User: Sendable, Hashable {
     /// Who everybody is on a node without users.
     static let anybody = User(name: "default", tenant: .default, scopes: Set(Scope.allCases), password: nil)
 
+    /// Another node of the cluster, for a client of `tenant`: it has checked what that client may do.
+    static func peer(_ tenant: Tenant) -> User {
+        User(name: "peer", tenant: tenant, scopes: Set(Scope.allCases), password: nil)
+    }
+
     /// Whether the user may do what needs `scope`.
     func may(_ scope: Scope) -> Bool {
         scope == .connect || scopes.contains(scope)

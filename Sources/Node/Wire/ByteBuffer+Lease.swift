@@ -18,8 +18,3 @@ extension ByteBuffer {
         self = unsafe ByteBuffer(takingOwnershipOf: bytes, allocator: ArenaMemory.allocator)
     }
 }
-
-extension BlockLease {
-    /// Bytes of the payload.
-    var payloadByteCount: Int { unsafe payload.count }
-}

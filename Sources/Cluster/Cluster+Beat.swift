@@ -1,0 +1,97 @@
+internal import Blocks
+internal import LarderClient
+internal import Logging
+internal import Membership
+internal import Placement
+internal import RESP
+internal import Synchronization
+internal import Tiering
+
+/// Heartbeats: each other node is asked now and then whether it is there, and what it says of itself.
+extension Cluster {
+    /// The thread that asks.
+    func beat() {
+        while !isStopping {
+            for peer in peers { beat(peer) }
+            bell.wait(milliseconds: Int(clamping: configuration.heartbeatInterval.wholeMilliseconds))
+        }
+    }
+
+    private func beat(_ peer: Peer) {
+        let own = own
+        let arguments = [
+            "KV.PEER", "BEAT", own.state.rawValue, String(own.weight), String(Int64(bitPattern: own.run)),
+        ]
+        var encoder = RequestEncoder()
+        encoder.begin(argumentCount: arguments.count)
+        for argument in arguments { encoder.append(argument) }
+        // Whatever the breaker says: this is how a node is found to be back.
+        peer.link.ask(
+            encoder.finish(),
+            timeout: configuration.silenceMax,
+            asksBreaker: false
+        ) { [weak self] result in
+            self?.beatEnded(peer, result)
+        }
+    }
+
+    private func beatEnded(_ peer: Peer, _ result: Result<Reply, LarderClientError>) {
+        switch result {
+        case .success(let reply):
+            guard let report = PeerReport(reply) else { return lost(peer, wasRefused: false) }
+            let isNews = peer.report != report
+            if peer.heard(report, at: now) {
+                counters.peersUp.add()
+                logger.notice("a node is back", metadata: ["node": "\(peer.name)"])
+            }
+            if isNews { rebuild() }
+        case .failure(let error):
+            lost(peer, wasRefused: error.code == .unreachable)
+        }
+    }
+
+    private func lost(_ peer: Peer, wasRefused: Bool) {
+        let silenceMax = configuration.silenceMax.wholeNanoseconds
+        guard peer.missed(at: now, wasRefused: wasRefused, silenceMax: silenceMax), !isStopping else {
+            return
+        }
+        counters.peersDown.add()
+        logger.warning(
+            "a node does not answer: its blocks are misses until it does",
+            metadata: ["node": "\(peer.name)"]
+        )
+    }
+
+    /// What this node answers to another's heartbeat; the other's state may be news.
+    package func answerBeat(from name: String, state: String, weight: Int, run: Int) -> [String]? {
+        guard let name = NodeName(name), Member.State(rawValue: state) != nil, weight > 0 else { return nil }
+        let peer = self.state.withLock { $0.peers[name] }
+        // Its own answers say the same; hearing it now only makes the news travel at once.
+        if let peer, peer.report?.state.rawValue != state { bell.ring() }
+        let own = own
+        return [own.state.rawValue, String(own.weight), String(Int64(bitPattern: own.run))]
+    }
+}
+
+extension PeerReport {
+    /// Reads `[state, weight, run]`; `nil` for something else.
+    fileprivate init?(_ reply: Reply) {
+        guard let parts = reply.elements, parts.count >= 3,
+            let state = parts[0].text.flatMap(Member.State.init(rawValue:)),
+            let weight = parts[1].integer.flatMap({ UInt32(exactly: $0) }), weight > 0,
+            let run = parts[2].integer
+        else { return nil }
+        self.init(state: state, weight: weight, run: UInt64(bitPattern: run))
+    }
+}
+
+extension Duration {
+    /// Milliseconds, rounded up, at least 1.
+    var wholeMilliseconds: Int64 {
+        let (seconds, attoseconds) = components
+        return max(1, seconds &* 1_000 &+ (attoseconds &+ 999_999_999_999_999) / 1_000_000_000_000_000)
+    }
+
+    /// Nanoseconds, at least 0.
+    var wholeNanoseconds: UInt64 { UInt64(clamping: max(0, wholeMilliseconds)) &* 1_000_000 }
+}

@@ -1,0 +1,198 @@
+package import Blocks
+internal import LarderClient
+package import Logging
+internal import Membership
+package import Placement
+internal import Synchronization
+package import Tiering
+
+/// A node's part in its cluster: who the others are, which of them owns what, and the way to each.
+///
+/// It is the store's `PeerTier`. Nothing waits for it: a node that is away is a miss.
+package final class Cluster: MembershipListener {
+    struct State {
+        var own: Member
+        var members: [Member] = []
+        var revision: UInt64 = 0
+        var epoch: UInt64 = 0
+        var peers: [NodeName: Peer] = [:]
+        /// Nodes that have handed over what they held of this one's slots, since it joined.
+        var handedOver: Set<NodeName> = []
+        var hasLeft = false
+    }
+
+    let configuration: ClusterConfiguration
+    let store: BlockStore
+    let clock: any CacheClock
+    let logger: Logger
+    let counters = ClusterCounters()
+    let state: Mutex<State>
+    let handover = HandoverDesk()
+    private let routingNow: Mutex<Routing>
+    private let threads = Mutex<[ServiceThread]>([])
+    private let isClosed = Atomic<Bool>(false)
+    let bell = Doorbell()
+    let workBell = Doorbell()
+    private let usersListener: (@Sendable ([String]) -> Void)?
+
+    /// Prepares a node's part; `start` begins it. `usersListener` hears of users that the membership's source keeps.
+    package init(
+        _ configuration: ClusterConfiguration,
+        store: BlockStore,
+        logger: Logger,
+        usersListener: (@Sendable ([String]) -> Void)? = nil
+    ) {
+        self.configuration = configuration
+        self.store = store
+        self.logger = logger
+        self.usersListener = usersListener
+        clock = store.clock
+        state = Mutex(State(own: configuration.own))
+        routingNow = Mutex(
+            Routing(view: ClusterView(epoch: 0, members: []), own: configuration.own.name, peers: [:])
+        )
+    }
+
+    /// Registers the node, learns who else is there, and opens the store to them.
+    package func start() async throws(CacheError) {
+        for description in store.descriptions { share(description) }
+        try await configuration.provider.start(own, self)
+        store.join(self)
+        threads.withLock { threads in
+            threads = [
+                ServiceThread(name: "larder-peers") { self.beat() },
+                ServiceThread(name: "larder-handover") { self.work() },
+            ]
+        }
+    }
+
+    /// Ends all that is under way; with `leaves` the node is taken out of the cluster.
+    package func stop(leaves: Bool) async {
+        guard !isClosed.exchange(true, ordering: .sequentiallyConsistent) else { return }
+        bell.ring()
+        workBell.ring()
+        await configuration.provider.stop(leaves: leaves)
+        let threads = threads.withLock { threads in
+            defer { threads = [] }
+            return threads
+        }
+        await withCheckedContinuation { continuation in
+            _ = ServiceThread(name: "larder-close") {
+                for thread in threads { thread.join() }
+                continuation.resume()
+            }
+        }
+        for peer in state.withLock({ Array($0.peers.values) }) { peer.link.close() }
+    }
+
+    var isStopping: Bool { isClosed.load(ordering: .relaxed) }
+
+    /// This node as it has told the others.
+    package var own: Member { state.withLock { $0.own } }
+
+    /// Who is in the cluster.
+    package var view: ClusterView { routing.view }
+
+    /// What the others prove themselves with.
+    package var secret: ClusterSecret { configuration.secret }
+
+    var routing: Routing { routingNow.withLock { $0 } }
+
+    var now: UInt64 { clock.monotonicNanoseconds() }
+
+    // MARK: What the membership tells
+
+    package func membersChanged(_ members: [Member], revision: UInt64) {
+        state.withLock { state in
+            state.revision = revision
+            state.members = members
+        }
+        rebuild()
+    }
+
+    package func namespacesShared(_ descriptions: [NamespaceDescription]) {
+        for description in descriptions {
+            do {
+                try store.remember(description)
+            } catch {
+                logger.warning("a namespace of the cluster is not known here", metadata: ["why": "\(error)"])
+            }
+            for peer in peers { peer.link.describe(description) }
+        }
+    }
+
+    package func usersChanged(_ lines: [String]) {
+        usersListener?(lines)
+    }
+
+    /// Tells the other nodes of a namespace that a client has described here.
+    package func share(_ description: NamespaceDescription) {
+        configuration.provider.share(description)
+        for peer in peers { peer.link.describe(description) }
+    }
+
+    var peers: [Peer] { state.withLock { Array($0.peers.values) } }
+
+    /// Changes where this node stands, for itself and for the others.
+    func become(_ newState: Member.State) {
+        let own = state.withLock { state in
+            state.own.state = newState
+            return state.own
+        }
+        logger.notice("this node is \(newState.rawValue)", metadata: ["node": "\(own.name)"])
+        configuration.provider.update(own)
+        rebuild()
+    }
+
+    /// Makes a new view of what is known: the members, what they say of themselves, and who can be reached.
+    func rebuild() {
+        let old = routing.view
+        let view: ClusterView = state.withLock { state in
+            var members = state.members.filter { $0.name != state.own.name }
+            if !state.hasLeft { members.append(state.own) }
+            for index in members.indices {
+                // What a node says of itself is newer than what its record says, if it is the same start of it.
+                guard let report = state.peers[members[index].name]?.report,
+                    members[index].run == 0 || report.run == members[index].run
+                else { continue }
+                members[index].state = report.state
+                members[index].weight = report.weight
+            }
+            updatePeers(&state, members)
+            var view = ClusterView(epoch: state.epoch, members: members)
+            if !view.isPlacedLike(old) || view.members != old.members {
+                state.epoch += 1
+                view = ClusterView(epoch: state.epoch, members: members)
+            }
+            let routing = Routing(view: view, own: state.own.name, peers: state.peers)
+            routingNow.withLock { $0 = routing }
+            return view
+        }
+        guard view.epoch != old.epoch else { return }
+        counters.viewChanges.add()
+        logger.info(
+            "the cluster's view changed",
+            metadata: [
+                "epoch": "\(view.epoch)",
+                "members": "\(view.members.map { "\($0.name)=\($0.state.rawValue)" }.joined(separator: " "))",
+            ]
+        )
+        workBell.ring()
+    }
+
+    private func updatePeers(_ state: inout State, _ members: [Member]) {
+        var peers: [NodeName: Peer] = [:]
+        for member in members where member.name != state.own.name {
+            let endpoint = LarderEndpoint.tcp(host: member.host, port: member.port)
+            if let known = state.peers[member.name], known.endpoint == endpoint {
+                peers[member.name] = known
+            } else {
+                let peer = Peer(member, configuration, now: now)
+                for description in store.descriptions { peer.link.describe(description) }
+                peers[member.name] = peer
+            }
+        }
+        for (name, peer) in state.peers where peers[name] !== peer { peer.link.close() }
+        state.peers = peers
+    }
+}

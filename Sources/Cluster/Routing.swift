@@ -1,0 +1,49 @@
+internal import Blocks
+internal import Placement
+
+/// Who is asked for which block, at one time: the view, and which of its members can be reached. Never changes.
+final class Routing: Sendable {
+    /// The members and their slots.
+    let view: ClusterView
+    /// This node's place among the members; `nil` before it is one, and after it has left.
+    let ownPlace: Int?
+    /// For each member how it is reached; `nil` for this node.
+    let peers: [Peer?]
+
+    init(view: ClusterView, own: NodeName, peers: [NodeName: Peer]) {
+        self.view = view
+        ownPlace = view.members.firstIndex { $0.name == own }
+        self.peers = view.members.map { $0.name == own ? nil : peers[$0.name] }
+    }
+
+    /// The nodes of a slot that matter to this one.
+    struct Route {
+        /// Whether this node keeps the slot's blocks.
+        var isOwner: Bool
+        /// The node that keeps them, when that is another and it can be reached.
+        var owner: Peer?
+        /// The node that has the old ones, when that is a third.
+        var holder: Peer?
+
+        /// Whom to ask for a block: who has the old ones before who takes the new ones.
+        var asked: [Peer] { [holder, owner].compactMap(\.self) }
+    }
+
+    /// Who has to do with the slot of a key. The first node of a slot that can be reached stands in for those before it.
+    func route(_ slot: UInt16) -> Route {
+        let owner = firstReachable { view.ownerPlace(of: slot, rank: $0) }
+        var route = Route(isOwner: owner == nil || owner == ownPlace, owner: owner.flatMap { peers[$0] })
+        guard view.isChanging else { return route }
+        let holder = firstReachable { view.holderPlace(of: slot, rank: $0) }
+        if holder != owner { route.holder = holder.flatMap { peers[$0] } }
+        return route
+    }
+
+    private func firstReachable(_ place: (_ rank: Int) -> Int?) -> Int? {
+        for rank in 0..<3 {
+            guard let place = place(rank) else { return nil }
+            if place == ownPlace || peers[place]?.isDown == false { return place }
+        }
+        return nil
+    }
+}
