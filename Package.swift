@@ -97,7 +97,7 @@ let targets: [Target] = [
         name: "larder",
         dependencies: [
             "Blocks", "RESP", "KVEvents", "Eviction", "TraceReplay", "PayloadCoding", "MemoryTier",
-            "DiskTier",
+            "DiskTier", "Placement", "Membership", "Cluster",
             "Node",
             "LarderClient", "Engine", "CPosix",
             .product(name: "ArgumentParser", package: "swift-argument-parser"), logging,

@@ -1,4 +1,5 @@
 public import Blocks
+internal import RESP
 
 /// A tool's way to a node: the calls of ``LarderClient`` and more, with errors instead of misses.
 ///
@@ -142,5 +143,23 @@ public struct LarderAdmin: Sendable {
         timeout: Duration? = nil
     ) async throws(LarderClientError) -> [PrefixHeat] {
         try await link.hot(namespace, limit: limit, effort(timeout))
+    }
+
+    /// Who is in the node's cluster.
+    ///
+    /// - Throws: `.answeredWithError` when the node is in none.
+    public func clusterView() async throws(LarderClientError) -> ClusterMembers {
+        try await link.clusterView(effort(nil))
+    }
+
+    /// The figures of the node's part in its cluster, by name.
+    public func clusterFigures() async throws(LarderClientError) -> [(name: String, value: String)] {
+        try await link.clusterFigures(effort(nil))
+    }
+
+    /// Begins to drain the node: it takes no new blocks and hands over what it holds.
+    public func drain() async throws(LarderClientError) {
+        let reply = try await link.ask(NodeLink.request("KV.CLUSTER", "DRAIN"), effort(nil))
+        guard reply.text == "OK" else { throw NodeLink.unexpected("KV.CLUSTER", reply) }
     }
 }

@@ -26,7 +26,8 @@ struct Larder: AsyncParsableCommand {
             ServeCommand.self, WorkerCommand.self,
             MatchCommand.self, GetCommand.self, PutCommand.self, DeleteCommand.self, PinCommand.self,
             UnpinCommand.self, ExplainCommand.self, DescribeCommand.self,
-            WarmCommand.self, StatsCommand.self, MemoryCommand.self, DoctorCommand.self, BenchCommand.self,
+            WarmCommand.self, StatsCommand.self, ClusterCommand.self, MemoryCommand.self, DoctorCommand.self,
+            BenchCommand.self,
             TraceCommand.self,
             UserCommand.self, CompletionsCommand.self, VersionCommand.self,
         ]

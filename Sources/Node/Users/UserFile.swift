@@ -15,7 +15,7 @@ package struct UserFile: Sendable {
     package let users: [String: User]
 
     /// The tenants they belong to.
-    var tenants: Set<Tenant> { Set(users.values.map(\.tenant)) }
+    package var tenants: Set<Tenant> { Set(users.values.map(\.tenant)) }
 
     /// Largest users file, bytes.
     package static let byteCountMax = 4 << 20

@@ -1,10 +1,13 @@
 internal import ArgumentParser
 internal import Blocks
+internal import Cluster
 internal import LarderClient
 internal import Logging
+internal import Membership
 internal import MemoryTier
 internal import NIOCore
 internal import Node
+internal import Placement
 
 #if canImport(Glibc)
     internal import Glibc
@@ -42,6 +45,16 @@ struct ServeCommand: AsyncParsableCommand {
             when it can be read, and taken back when it has left RAM (medium CPU) or disk (STORAGE). Before \
             the first block of a run, what was told before is voided; blocks that are on disk from before are \
             announced when a client first uses their namespace. Only namespaces made by KV.DESCRIBE are told of.
+
+            CLUSTER: with --cluster several nodes are one cache, and any of them answers for all. Each key has an owner; what \
+            a node is asked for and does not own it fetches once and keeps a copy of. Nodes find each other by etcd, or by a \
+            list that is the same for all:
+
+              larder serve --cluster etcd://127.0.0.1:2379/prod --node-name a --advertise 10.0.0.1:7379 \
+                --cluster-secret cluster.secret ...
+              larder serve --cluster static:a=127.0.0.1:7001,b=127.0.0.1:7002 --node-name a --port 7001
+
+            'larder cluster status' shows who is there, 'larder cluster drain' hands a node's blocks over before it goes.
 
             SIGNALS: SIGTERM or SIGINT stops accepting, writes RAM to disk within --drain-timeout and exits 0; a \
             second one exits 1 at once. SIGHUP is ignored.
@@ -149,6 +162,10 @@ struct ServeCommand: AsyncParsableCommand {
         if let port = addresses.lmPort { fields["lm_port"] = "\(port)" }
         if let port = addresses.eventsPort { fields["events_port"] = "\(port)" }
         if let port = addresses.eventsReplayPort { fields["events_replay_port"] = "\(port)" }
+        if let cluster = node.cluster {
+            fields["node"] = "\(cluster.own.name)"
+            fields["cluster"] = "\(cluster.provider.status.source)"
+        }
         if let directory = node.dataDirectory, node.diskByteCount > 0 {
             fields["data_dir"] = "\(directory)"
             fields["disk"] = "\(ByteCount(bytes: node.diskByteCount).exactText)"

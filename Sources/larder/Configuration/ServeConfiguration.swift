@@ -46,6 +46,7 @@ struct ServeConfiguration {
                     + "and name it with --users, or listen on 127.0.0.1"
             )
         }
+        node.cluster = try ClusterSettings.cluster(settings, node)
         self.node = node
     }
 

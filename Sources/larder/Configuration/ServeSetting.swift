@@ -16,6 +16,15 @@ enum ServeSetting: String, CaseIterable, Sendable {
     case memoryFile = "memory-file"
     case disk
     case users
+    case cluster
+    case nodeName = "node-name"
+    case advertise
+    case clusterSecret = "cluster-secret"
+    case weight
+    case replicas
+    case peerLookupTimeout = "peer-lookup-timeout"
+    case peerLoadTimeout = "peer-load-timeout"
+    case joinTimeout = "join-timeout"
     case eventsPort = "events-port"
     case eventsReplayPort = "events-replay-port"
     case eventsHost = "events-host"
@@ -45,6 +54,12 @@ enum ServeSetting: String, CaseIterable, Sendable {
         case .host: "127.0.0.1"
         case .port: "7379"
         case .unix, .lmPort, .dataDir, .users, .eventsPort, .eventsReplayPort, .eventsPod: nil
+        case .cluster, .nodeName, .advertise, .clusterSecret: nil
+        case .weight: "0"
+        case .replicas: "1"
+        case .peerLookupTimeout: "100ms"
+        case .peerLoadTimeout: "1s"
+        case .joinTimeout: "10m"
         case .memory: "2GiB"
         case .memoryPolicy: "forecast"
         case .memoryCodec: "none"
@@ -87,6 +102,23 @@ enum ServeSetting: String, CaseIterable, Sendable {
                 + "reading one takes some 0.4 ms a MiB more. none: keep all of them as they came."
         case .disk: "Disk space for blocks; 0 turns the disk tier off."
         case .users: "File of users and passwords, made by 'larder user add'."
+        case .cluster:
+            "Be one node of a cluster: etcd://HOST:PORT/PREFIX, or static:NAME=HOST:PORT,NAME=HOST:PORT,... for a fixed list."
+        case .nodeName:
+            "The node's name in its cluster, which it keeps over restarts; the host's name unless given."
+        case .advertise:
+            "HOST:PORT at which clients and other nodes reach this one; --host and --port unless given."
+        case .clusterSecret:
+            "File with the secret that the nodes of a cluster prove themselves with; needed on any but a loopback address."
+        case .weight:
+            "How much of the cluster's blocks this node owns, against the others' weights; 0 is its RAM in GiB."
+        case .replicas: "How many nodes keep pinned and hot blocks: 1 or 2."
+        case .peerLookupTimeout:
+            "How long another node may take to say what it holds; keep it below your clients' own deadline."
+        case .peerLoadTimeout:
+            "How long another node may take to send blocks; keep it below your clients' own deadline."
+        case .joinTimeout:
+            "How long a node that joins waits at most for the blocks that the others hand over."
         case .eventsPort:
             "Publish KV events for routers on this port, as vLLM does: a ZeroMQ PUB socket; 0 takes a free one."
         case .eventsReplayPort: "Repeat KV events on this port: a ZeroMQ ROUTER socket."
@@ -114,6 +146,12 @@ enum ServeSetting: String, CaseIterable, Sendable {
     var placeholder: String {
         switch self {
         case .host: "address"
+        case .cluster: "etcd://...|static:..."
+        case .nodeName: "name"
+        case .advertise: "host:port"
+        case .clusterSecret: "file"
+        case .weight, .replicas: "count"
+        case .peerLookupTimeout, .peerLoadTimeout, .joinTimeout: "time"
         case .port, .lmPort, .eventsPort, .eventsReplayPort: "port"
         case .eventsHost: "address"
         case .eventsDialect: "map|array"

@@ -14,6 +14,15 @@ struct SettingOptions: ParsableArguments {
     @Option(help: .of(.memoryFile)) var memoryFile: String?
     @Option(help: .of(.disk)) var disk: String?
     @Option(help: .of(.users)) var users: String?
+    @Option(help: .of(.cluster)) var cluster: String?
+    @Option(help: .of(.nodeName)) var nodeName: String?
+    @Option(help: .of(.advertise)) var advertise: String?
+    @Option(help: .of(.clusterSecret)) var clusterSecret: String?
+    @Option(help: .of(.weight)) var weight: String?
+    @Option(help: .of(.replicas)) var replicas: String?
+    @Option(help: .of(.peerLookupTimeout)) var peerLookupTimeout: String?
+    @Option(help: .of(.peerLoadTimeout)) var peerLoadTimeout: String?
+    @Option(help: .of(.joinTimeout)) var joinTimeout: String?
     @Option(help: .of(.eventsPort)) var eventsPort: String?
     @Option(help: .of(.eventsReplayPort)) var eventsReplayPort: String?
     @Option(help: .of(.eventsHost)) var eventsHost: String?
@@ -40,6 +49,9 @@ struct SettingOptions: ParsableArguments {
         let given: [ServeSetting: String?] = [
             .host: host, .port: port, .unix: unix, .lmPort: lmPort, .dataDir: dataDir, .memory: memory,
             .memoryPolicy: memoryPolicy, .memoryCodec: memoryCodec, .memoryFile: memoryFile, .disk: disk,
+            .cluster: cluster, .nodeName: nodeName, .advertise: advertise, .clusterSecret: clusterSecret,
+            .weight: weight, .replicas: replicas, .peerLookupTimeout: peerLookupTimeout,
+            .peerLoadTimeout: peerLoadTimeout, .joinTimeout: joinTimeout,
             .eventsPort: eventsPort, .eventsReplayPort: eventsReplayPort, .eventsHost: eventsHost,
             .eventsDialect: eventsDialect, .eventsHashes: eventsHashes, .eventsPod: eventsPod,
             .users: users, .threads: threads, .connections: connections, .putWait: putWait,
