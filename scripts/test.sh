@@ -16,8 +16,10 @@ if ! swift test --skip-build --no-parallel "$@" 2>&1 | tee "$log"; then
 fi
 # The Python client, against the node that was just built.
 LARDER_BIN="$(swift build --show-bin-path)/larder" python3 -m unittest discover -s python/tests
+# What runs a cluster, held to what that node takes.
+LARDER_BIN="$(swift build --show-bin-path)/larder" cluster/check.py --breakages
 swift format lint --strict --recursive --configuration .swift-format Package.swift Sources Tests
-for script in scripts/*.sh scripts/long/*.sh .ci/run; do bash -n "$script"; done
+for script in scripts/*.sh scripts/long/*.sh cluster/*.sh .ci/run; do bash -n "$script"; done
 python3 -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' scripts/long/*.py \
-    scripts/bench/*.py python/*/*.py
+    scripts/bench/*.py cluster/*.py python/*/*.py
 echo "tests passed, format clean"
