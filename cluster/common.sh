@@ -4,7 +4,11 @@
 # shellcheck source-path=SCRIPTDIR source=../scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib.sh"
 
-directory=${XDG_STATE_HOME:-${HOME:?HOME is not set; name a directory with --dir}/.local/state}/larder-cluster
+# Nodes get what the scripts say, and nothing else: a setting of the caller's would be every node's.
+unset "${!LARDER_@}"
+
+HOME=${HOME:-$(getent passwd "$EUID" | cut -d : -f 6)}
+directory=${XDG_STATE_HOME:-$HOME/.local/state}/larder-cluster
 # shellcheck disable=SC2034  # for the scripts
 node_names=(node-1 node-2 node-3)
 

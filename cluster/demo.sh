@@ -65,7 +65,7 @@ whole=$((prefix_tokens / block_tokens * block_tokens))
 
 # write_prompt NAME: a prompt of its own, one token a byte: the prefix, and a question that fills no block.
 write_prompt() {
-    local words=(any of the nodes answers for all of them and a prefix that one has seen the others have too) text="" i=0
+    local words=(any of the nodes answers for all of them and what one of them has seen the others have) text="" i=0
     while ((${#text} < prefix_tokens)); do
         text+="$1 ${words[i * 7 % ${#words[@]}]}$((i % 10)) "
         i=$((i + 1))
@@ -73,12 +73,14 @@ write_prompt() {
     printf '%s%s' "${text:0:prefix_tokens}" "And then?" >"$work/$1"
 }
 
+row='%-6s  %-6s  %-6s  %6s  %6s  %8s  %8s  %s'
 rows=()
 # ask WORKER NODE PROMPT: a worker in a process of its own asks one node; its row goes to $work/WORKER.row.
 ask() {
     "$larder" worker --node "127.0.0.1:$(port_of "$2")" --prompt-file "$work/$3" --block-tokens "$block_tokens" \
         --match-deadline 10s --load-deadline 30s --output jsonl >"$work/$1.row"
-    rows+=("$(printf '%-6s  %-6s  %-6s  %6s  %6s  %8s  %8s  %s' "$1" "$2" "$3" "$(field "$1" reused_tokens)" \
+    # shellcheck disable=SC2059  # it is a format
+    rows+=("$(printf "$row" "$1" "$2" "$3" "$(field "$1" reused_tokens)" \
         "$(field "$1" other)" "$(field "$1" computed_tokens)" "$(field "$1" ttft_ms)" \
         "$(field "$1" logits_digest | cut -c 1-32)")")
 }
@@ -157,7 +159,8 @@ is_clean() {
 }
 
 echo
-printf '%-6s  %-6s  %-6s  %6s  %6s  %8s  %8s  %s\n' WORKER NODE PROMPT REUSED "OTHERS" COMPUTED "TTFT MS" "LOGITS DIGEST"
+# shellcheck disable=SC2059  # it is a format
+printf "$row\n" WORKER NODE PROMPT REUSED OTHERS COMPUTED "TTFT MS" "LOGITS DIGEST"
 printf '%s\n' "${rows[@]}"
 echo "(REUSED: tokens; OTHERS: those of them that came from another node)"
 echo

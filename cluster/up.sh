@@ -69,10 +69,12 @@ require_free() {
     fi
 }
 
+has_etcd() { command -v etcd >/dev/null && command -v etcdctl >/dev/null; }
+
 start_etcd() {
     running_pid etcd >/dev/null && return
-    "$root/scripts/install.sh" --with-etcd
-    command -v etcd etcdctl >/dev/null || die "there is no etcd; scripts/install.sh --with-etcd installs it"
+    has_etcd || "$root/scripts/install.sh" --with-etcd
+    has_etcd || die "there is no etcd and etcdctl in PATH"
     require_free "$etcd_port" etcd
     require_free "$((etcd_port + 1))" etcd
     local client="http://127.0.0.1:$etcd_port" peer="http://127.0.0.1:$((etcd_port + 1))"

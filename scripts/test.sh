@@ -21,5 +21,5 @@ LARDER_BIN="$(swift build --show-bin-path)/larder" cluster/check.py --breakages
 swift format lint --strict --recursive --configuration .swift-format Package.swift Sources Tests
 for script in scripts/*.sh scripts/long/*.sh cluster/*.sh .ci/run; do bash -n "$script"; done
 python3 -c 'import ast, sys; [ast.parse(open(name).read(), name) for name in sys.argv[1:]]' scripts/long/*.py \
-    scripts/bench/*.py cluster/*.py python/*/*.py
+    scripts/bench/*.py cluster/*.py cluster/*/*.py python/*/*.py
 echo "tests passed, format clean"
