@@ -31,6 +31,8 @@ package protocol MembershipProvider: Sendable {
 package protocol MembershipListener: AnyObject, Sendable {
     /// All members there are, this node among them; `revision` grows with each change.
     func membersChanged(_ members: [Member], revision: UInt64)
+    /// The others had no record of this node, or did not keep it: they may have owned its slots meanwhile.
+    func placeWasLost()
     /// Namespaces that other nodes have shared.
     func namespacesShared(_ descriptions: [NamespaceDescription])
     /// All users that the source keeps, as lines of a users file; none when it keeps no users.
