@@ -88,7 +88,7 @@ let targets: [Target] = [
     ),
     .target(
         name: "LarderClient",
-        dependencies: ["Blocks", "RESP", "CPosix", nioCore, nioPosix],
+        dependencies: ["Blocks", "RESP", "Placement", "CPosix", nioCore, nioPosix],
         swiftSettings: house
     ),
     .target(name: "Engine", dependencies: ["Blocks", "CEngineKernels", crypto], swiftSettings: house),
@@ -154,7 +154,8 @@ let targets: [Target] = [
     .testTarget(
         name: "NodeTests",
         dependencies: [
-            "Node", "KVEvents", "Blocks", "Placement", "Membership", "Cluster", "Tiering", "MemoryTier",
+            "Node", "LarderClient", "KVEvents", "Blocks", "Placement", "Membership", "Cluster", "Tiering",
+            "MemoryTier",
             "CPosix",
             "TestSupport", nioCore, nioPosix, nioEmbedded,
         ],
