@@ -174,7 +174,7 @@ for engine in "${engines[@]}"; do
     case $engine in
     vllm) with_venv vllm vllm "$VLLM" test_vllm_tier.py test_vllm_engine.py ;;
     events) with_venv events vllm "$VLLM" test_kv_events.py ;;
-    sglang) with_venv sglang sglang "$SGLANG" test_sglang.py ;;
+    sglang) with_venv sglang sglang "$SGLANG" test_sglang.py test_sglang_controller.py ;;
     transformers) with_venv transformers "" "" test_hf.py ;;
     llamacpp) with_venv llamacpp "" "" test_llamacpp.py test_recipes.py ;;
     lmcache) run_lmcache ;;
