@@ -213,10 +213,10 @@ fi
 
 for engine in "${engines[@]}"; do
     case $engine in
-    vllm) with_venv vllm vllm "$VLLM" test_vllm_tier.py test_vllm_engine.py ;;
+    vllm) with_venv vllm vllm "$VLLM" test_vllm_tier.py test_vllm_engine.py test_vllm_users.py ;;
     events) with_venv events vllm "$VLLM" test_kv_events.py ;;
-    sglang) with_venv sglang sglang "$SGLANG" test_sglang.py test_sglang_controller.py ;;
-    transformers) with_venv transformers "" "" test_hf.py ;;
+    sglang) with_venv sglang sglang "$SGLANG" test_sglang.py test_sglang_controller.py test_sglang_users.py ;;
+    transformers) with_venv transformers "" "" test_hf.py test_hf_users.py ;;
     llamacpp) run_llamacpp ;;
     lmcache) run_lmcache ;;
     esac

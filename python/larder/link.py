@@ -146,12 +146,15 @@ class NodeLink:
 
     def _probe(self) -> None:
         assert self._policy is not None
-        if self.pool.probe(self._policy.probe_timeout):
+        problem = self.pool.probe(self._policy.probe_timeout)
+        if problem is None:
             self.breaker.succeeded()
             logger.info("%s answers again", self.endpoint)
-        else:
-            self.counters.add(breaker_openings=1)
-            self.breaker.probe_failed()
+            return
+        # A node takes its time to refuse a password: the look-up that met it may have been over before.
+        self._say_if_refused(problem)
+        self.counters.add(breaker_openings=1)
+        self.breaker.probe_failed()
 
     def _run(self, payloads: bool, deadline: Deadline, ask: Callable[[Connection, Deadline], Result]) -> Result:
         """Runs `ask` on a connection, once more on a new one when it met one that was lost while it was idle."""
@@ -195,6 +198,10 @@ class NodeLink:
     def note(self, error: LarderError) -> None:
         self.counters.add(**{error.code: 1})
         logger.debug("%s: %s", self.endpoint, error)
+        self._say_if_refused(error)
+
+    def _say_if_refused(self, error: LarderError) -> None:
+        """Tells the operator what no waiting mends, once a minute."""
         now = time.monotonic()
         if error.code == "unauthorized" and now - self._refused_at > 60:
             self._refused_at = now
