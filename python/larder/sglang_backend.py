@@ -12,7 +12,7 @@ import ctypes
 import hashlib
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set as AbstractSet
 from typing import Any
 
 import sglang.version
@@ -257,7 +257,7 @@ class LarderBackend(HiCacheStorage):
         )
         return match.count
 
-    def _served_lengths(self, transfer: PoolTransfer, keys: Sequence[str]) -> set[int]:
+    def _served_lengths(self, transfer: PoolTransfer, keys: Sequence[str]) -> AbstractSet[int]:
         """The prefix lengths, in pages, for which a pool has what its policy asks for."""
         pool = self._pools.get(transfer.name)
         if pool is None:
