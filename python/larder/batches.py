@@ -1,4 +1,4 @@
-"""How a call with many payloads becomes several requests."""
+"""How a call with many payloads becomes several requests, on one connection or on several."""
 
 from __future__ import annotations
 
@@ -25,3 +25,15 @@ def cut(indices: Sequence[int], sizes: Sequence[int]) -> list[list[int]]:
         batch.append(index)
         byte_count += size
     return batches
+
+
+def share(sizes: Sequence[int], count: int) -> list[list[int]]:
+    """Deals payloads out to `count` connections: each takes the next when it has the fewest bytes. All end at about the
+    same time, and what leads the call is under way first on all of them."""
+    shares: list[list[int]] = [[] for _ in range(count)]
+    byte_counts = [0] * count
+    for index, size in enumerate(sizes):
+        lane = byte_counts.index(min(byte_counts))
+        shares[lane].append(index)
+        byte_counts[lane] += size
+    return shares

@@ -13,7 +13,7 @@ from concurrent.futures import wait
 from typing import Any, TypeVar
 
 from . import wire
-from .batches import cut
+from .batches import share
 from .breaker import PASS, REFUSE_AND_PROBE, BreakerPolicy, CircuitBreaker
 from .connection import Connection
 from .counters import Counters
@@ -55,6 +55,10 @@ class NodeLink:
         self.pool = Pool(endpoint, username, password, connections, self.counters, attaches)
         # A call uses one connection itself, and one is left to look-ups.
         self._helpers = Helpers(max(0, connections - 2))
+        # A stream to a node on this host keeps two processors busy, one at each end: more of them only push each other's
+        # bytes out of the caches. Through shared memory the node has nothing to do.
+        is_socket = endpoint.is_on_this_host and not attaches
+        self._sending_streams_max = max(1, len(os.sched_getaffinity(0)) // 2) if is_socket else 0
         self._refused_at = 0.0
         _links.add(self)
 
@@ -84,31 +88,31 @@ class NodeLink:
         sizes: Sequence[int],
         deadline: float | None,
         ask: Callable[[Sequence[int], Connection, Deadline], None],
+        sends: bool = False,
     ) -> str:
-        """Runs an engine's call with payloads of these sizes; the code of a failure, "" for none.
+        """Runs an engine's call with payloads of these sizes; the code of a failure, "" for none. `sends`: they go to
+        the node.
 
         A large one goes over several connections at once, those that others leave free: one stream is not as fast as
         a network or a node can be.
         """
         self.counters.add(calls=1)
         limit = self._limit(deadline)
-        batches = cut(range(len(sizes)), sizes)
-        helper_count = self._helpers.take(min(len(batches), sum(sizes) // STREAM_BYTES_MIN) - 1)
-        shares = [
-            [index for batch in batches[lane :: helper_count + 1] for index in batch]
-            for lane in range(helper_count + 1)
-        ]
+        streams = min(len(sizes), sum(sizes) // STREAM_BYTES_MIN)
+        if sends and self._sending_streams_max:
+            streams = min(streams, self._sending_streams_max)
+        shares = share(sizes, self._helpers.take(streams - 1) + 1)
 
-        def carry(share: list[int]) -> str:
+        def carry(indices: list[int]) -> str:
             try:
                 self._admit()
-                self._run(True, limit.copy(), functools.partial(ask, share))
+                self._run(True, limit.copy(), functools.partial(ask, indices))
                 return ""
             except LarderError as error:
                 self.note(error)
                 return error.code
 
-        futures = [self._helpers.run(functools.partial(carry, share)) for share in shares[1:]]
+        futures = [self._helpers.run(functools.partial(carry, indices)) for indices in shares[1:]]
         try:
             failures = [carry(shares[0])]
         finally:

@@ -10,6 +10,27 @@ from fake import FakeServer
 from support import DESCRIPTION, NodeCase, payload
 
 import larder
+from larder.batches import share
+from larder.endpoint import parse_endpoint
+
+
+class Streams(unittest.TestCase):
+    """How a large call is dealt out to several connections."""
+
+    def test_each_gets_about_as_much_and_what_leads_is_under_way_first(self):
+        shares = share([2 << 20] * 32, 3)
+        self.assertEqual([len(indices) for indices in shares], [11, 11, 10])
+        self.assertEqual([indices[0] for indices in shares], [0, 1, 2])
+        self.assertEqual(sorted(sum(shares, [])), list(range(32)))
+        self.assertEqual(share([100, 1, 1, 1, 1], 2), [[0], [1, 2, 3, 4]])
+        self.assertEqual(share([5, 5], 1), [[0, 1]])
+
+    def test_what_is_on_this_host_is_known_by_its_address(self):
+        for text, is_here in (
+            ("127.0.0.1:7379", True), ("localhost", True), ("[::1]:7379", True), ("unix:///run/larder.sock", True),
+            ("10.0.0.1:7379", False), ("larder.example:7379", False), ("[2001:db8::1]:7379", False),
+        ):
+            self.assertIs(parse_endpoint(text).is_on_this_host, is_here, text)
 
 
 class Threads(NodeCase):
