@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from .limits import PAYLOAD_REQUEST_BYTES_MAX, PAYLOAD_REQUEST_KEYS_MAX
 
 
-def cut(indices: Sequence[int], sizes: Sequence[int]) -> list[list[int]]:
-    """Cuts a call with many payloads into requests of bounded length; `sizes` by index, 0 where it is not known."""
+def cut(
+    indices: Sequence[int], sizes: Sequence[int], bytes_max: int = PAYLOAD_REQUEST_BYTES_MAX
+) -> list[list[int]]:
+    """Cuts a call with many payloads into requests of at most `bytes_max`; `sizes` by index, 0 where it is not known."""
     batches: list[list[int]] = []
     byte_count = 0
     for index in indices:
@@ -17,7 +19,7 @@ def cut(indices: Sequence[int], sizes: Sequence[int]) -> list[list[int]]:
         if (
             batch is None
             or len(batch) >= PAYLOAD_REQUEST_KEYS_MAX
-            or byte_count + size > PAYLOAD_REQUEST_BYTES_MAX
+            or byte_count + size > bytes_max
         ):
             batch = []
             batches.append(batch)

@@ -269,7 +269,7 @@ class Client:
                 )
             store(self._link, connection, ns, wire_keys, views, options, wanted, results, limit)
 
-        failure = self._link.transfer([len(view) for view in views], deadline, ask, sends=True)
+        failure = self._link.transfer([len(view) for view in views], deadline, ask)
         missing = PutResult("refused", failure or "no answer")
         outcomes = [missing if result is None else result for result in results]
         stored = [outcome.status == "stored" for outcome in outcomes]

@@ -58,7 +58,7 @@ class NodeLink:
         # A stream to a node on this host keeps two processors busy, one at each end: more of them only push each other's
         # bytes out of the caches. Through shared memory the node has nothing to do.
         is_socket = endpoint.is_on_this_host and not attaches
-        self._sending_streams_max = max(1, len(os.sched_getaffinity(0)) // 2) if is_socket else 0
+        self._streams_max = max(1, len(os.sched_getaffinity(0)) // 2) if is_socket else 0
         self._refused_at = 0.0
         _links.add(self)
 
@@ -88,10 +88,8 @@ class NodeLink:
         sizes: Sequence[int],
         deadline: float | None,
         ask: Callable[[Sequence[int], Connection, Deadline], None],
-        sends: bool = False,
     ) -> str:
-        """Runs an engine's call with payloads of these sizes; the code of a failure, "" for none. `sends`: they go to
-        the node.
+        """Runs an engine's call with payloads of these sizes; the code of a failure, "" for none.
 
         A large one goes over several connections at once, those that others leave free: one stream is not as fast as
         a network or a node can be.
@@ -99,8 +97,8 @@ class NodeLink:
         self.counters.add(calls=1)
         limit = self._limit(deadline)
         streams = min(len(sizes), sum(sizes) // STREAM_BYTES_MIN)
-        if sends and self._sending_streams_max:
-            streams = min(streams, self._sending_streams_max)
+        if self._streams_max:
+            streams = min(streams, self._streams_max)
         shares = share(sizes, self._helpers.take(streams - 1) + 1)
 
         def carry(indices: list[int]) -> str:

@@ -5,13 +5,14 @@ import os
 import random
 import threading
 import unittest
+from unittest import mock
 
 from fake import FakeServer
 from support import DESCRIPTION, NodeCase, payload
 
 import larder
 from larder.batches import share
-from larder.endpoint import parse_endpoint
+from larder.endpoint import Endpoint, parse_endpoint
 
 
 class Streams(unittest.TestCase):
@@ -31,6 +32,26 @@ class Streams(unittest.TestCase):
             ("10.0.0.1:7379", False), ("larder.example:7379", False), ("[2001:db8::1]:7379", False),
         ):
             self.assertIs(parse_endpoint(text).is_on_this_host, is_here, text)
+
+
+class LargeCalls(NodeCase):
+    settings = {"memory": "256MiB"}
+
+    def test_one_goes_over_several_connections_to_a_node_elsewhere(self):
+        for is_here in (False, True):
+            with self.subTest(is_here), mock.patch.object(Endpoint, "is_on_this_host", is_here):
+                client = self.client(deadline=120)
+                ns = self.namespace(client)
+                client.clear(ns)
+                keys = [b"%d" % index for index in range(24)]
+                payloads = [payload((3 << 20) + index, index) for index in range(24)]
+                self.assertTrue(all(client.put_from(ns, keys, payloads)))
+                buffers = [bytearray(len(block)) for block in payloads]
+                self.assertTrue(all(client.get_into(ns, keys, buffers)))
+                self.assertEqual(buffers, payloads)
+                self.assertEqual(client.get_many(ns, keys), payloads)
+                if not is_here:
+                    self.assertGreater(client.counters["connects"], 1)
 
 
 class Threads(NodeCase):
