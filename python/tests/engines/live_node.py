@@ -69,8 +69,9 @@ class LiveNode:
         self._process.wait()
 
     def freeze(self):
-        """SIGSTOP: connections stay open, nobody answers."""
+        """SIGSTOP: connections stay open, nobody answers; returns when all of its threads stand still."""
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
 
     def thaw(self):
         self._process.send_signal(signal.SIGCONT)
