@@ -153,10 +153,14 @@ extension EtcdMembership {
         if isAgain { logger.warning("etcd had lost this node's record; it is registered again") }
     }
 
-    /// Puts the namespaces that etcd does not have.
+    /// Puts namespaces that etcd does not have: some in each turn, so that the lease is kept meanwhile.
     private func share(_ connection: EtcdConnection) async throws {
         let missing = state.withLock { $0.directory?.shared.missing ?? [] }
-        for description in missing {
+        // In another order on each node: when etcd has lost them, all nodes put them.
+        for description in missing.shuffled().prefix(Self.shareCountMax) {
+            guard state.withLock({ $0.directory?.shared.isMissing(description.id) ?? false }) else {
+                continue
+            }
             // One that is there already was put by another node meanwhile.
             _ = try await connection.put(
                 layout.key(of: description.id),
@@ -165,6 +169,7 @@ extension EtcdMembership {
             )
             changeDirectory { directory, _ in directory.shared.stored(description.id) }
         }
+        if missing.count > Self.shareCountMax { state.withLock { $0.wake }?.yield() }
     }
 
     private func leave(_ connection: EtcdConnection) async throws {

@@ -59,6 +59,8 @@ package final class EtcdMembership: MembershipProvider {
     let logger: Logger
     let state = Mutex(State())
 
+    /// Most namespaces that are put in one turn.
+    static let shareCountMax = 64
     /// Longest that leaving takes.
     static let leaveTimeout: Duration = .seconds(3)
 

@@ -29,6 +29,9 @@ struct SharedDirectory: Sendable {
         namespaces.values.filter { !inSource.contains($0.id) }
     }
 
+    /// Whether the source does not have a namespace that is known.
+    func isMissing(_ id: NamespaceID) -> Bool { namespaces[id] != nil && !inSource.contains(id) }
+
     /// The source has this namespace.
     mutating func stored(_ id: NamespaceID) { inSource.insert(id) }
 

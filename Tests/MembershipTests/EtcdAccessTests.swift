@@ -21,7 +21,8 @@ struct EtcdAccessTests {
         #expect(silent?.message.contains("did not answer in time") == true, "\(String(describing: silent))")
 
         let etcd = try await EtcdProcess()
-        let configuration = try EtcdNode.configuration("\(gone.address),\(still.address),\(etcd.address)")
+        let named = etcd.address.replacing("127.0.0.1", with: "localhost")
+        let configuration = try EtcdNode.configuration("\(gone.address),\(still.address),\(named)")
         let node = try await EtcdNode.started("a", configuration)
         #expect(node.membership.status.isConnected)
         await node.membership.stop(leaves: true)
