@@ -47,6 +47,11 @@ let targets: [Target] = [
     .target(name: "KVEvents", dependencies: ["Blocks"], swiftSettings: house),
     .target(name: "RESP", dependencies: ["Blocks", nioCore], swiftSettings: house),
     .target(name: "PayloadCoding", dependencies: ["Blocks", "CKVCodec", "CLZ4"], swiftSettings: house),
+    .target(
+        name: "EtcdAPI",
+        dependencies: [grpcCore, grpcProtobuf, protobuf],
+        swiftSettings: [.swiftLanguageMode(.v6)]
+    ),
     // Floor 2: the tiers.
     .target(
         name: "MemoryTier",
@@ -65,7 +70,11 @@ let targets: [Target] = [
         swiftSettings: house
     ),
     // Floor 3, beside it: who is in the cluster.
-    .target(name: "Membership", dependencies: ["Blocks", "Placement"], swiftSettings: house),
+    .target(
+        name: "Membership",
+        dependencies: ["Blocks", "Placement", "EtcdAPI", grpcCore, grpcTransport, protobuf, logging],
+        swiftSettings: house
+    ),
     // Floor 4: the node's part in its cluster.
     .target(
         name: "Cluster",
@@ -149,6 +158,11 @@ let targets: [Target] = [
         dependencies: [
             "Tiering", "Blocks", "Eviction", "MemoryTier", "DiskTier", "TraceReplay", "TestSupport",
         ],
+        swiftSettings: house
+    ),
+    .testTarget(
+        name: "MembershipTests",
+        dependencies: ["Membership", "Placement", "Blocks", "TestSupport", logging],
         swiftSettings: house
     ),
     .testTarget(

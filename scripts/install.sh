@@ -10,7 +10,7 @@ for option in "$@"; do
     case $option in
         --with-redis-server) packages+=(redis-server) ;;
         --with-fio) packages+=(fio) ;;
-        --with-etcd) packages+=(etcd-server etcd-client) ;;
+        --with-etcd) packages+=(etcd-server etcd-client openssl) ;;
         --with-protoc) packages+=(protobuf-compiler) ;;
         --with-iproute) packages+=(iproute2) ;;
     esac

@@ -51,6 +51,8 @@ package struct MembershipStatus: Sendable, Hashable {
     package var lossCount: Int
     /// Times this node was registered anew because its registration was gone.
     package var reregistrationCount: Int
+    /// Records of the source that were skipped because they were not what belongs there.
+    package var skippedRecordCount: Int
 
     /// Describes a provider's state.
     package init(
@@ -58,12 +60,14 @@ package struct MembershipStatus: Sendable, Hashable {
         isConnected: Bool = true,
         silenceSeconds: Double = 0,
         lossCount: Int = 0,
-        reregistrationCount: Int = 0
+        reregistrationCount: Int = 0,
+        skippedRecordCount: Int = 0
     ) {
         self.source = source
         self.isConnected = isConnected
         self.silenceSeconds = silenceSeconds
         self.lossCount = lossCount
         self.reregistrationCount = reregistrationCount
+        self.skippedRecordCount = skippedRecordCount
     }
 }

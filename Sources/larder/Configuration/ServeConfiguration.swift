@@ -46,7 +46,11 @@ struct ServeConfiguration {
                     + "and name it with --users, or listen on 127.0.0.1"
             )
         }
-        node.cluster = try ClusterSettings.cluster(settings, node)
+        node.cluster = try ClusterSettings.cluster(
+            settings,
+            node,
+            logger: .standardError(label: "larder", level: logLevel, format: logFormat)
+        )
         self.node = node
     }
 

@@ -19,6 +19,11 @@ enum ServeSetting: String, CaseIterable, Sendable {
     case cluster
     case nodeName = "node-name"
     case advertise
+    case memberTTL = "member-ttl"
+    case etcdPasswordFile = "etcd-password-file"
+    case etcdCA = "etcd-ca"
+    case etcdCert = "etcd-cert"
+    case etcdKey = "etcd-key"
     case clusterSecret = "cluster-secret"
     case weight
     case replicas
@@ -54,7 +59,9 @@ enum ServeSetting: String, CaseIterable, Sendable {
         case .host: "127.0.0.1"
         case .port: "7379"
         case .unix, .lmPort, .dataDir, .users, .eventsPort, .eventsReplayPort, .eventsPod: nil
-        case .cluster, .nodeName, .advertise, .clusterSecret: nil
+        case .cluster, .nodeName, .advertise, .clusterSecret, .etcdPasswordFile, .etcdCA, .etcdCert, .etcdKey:
+            nil
+        case .memberTTL: "30s"
         case .weight: "0"
         case .replicas: "1"
         case .peerLookupTimeout: "100ms"
@@ -108,6 +115,13 @@ enum ServeSetting: String, CaseIterable, Sendable {
             "The node's name in its cluster, which it keeps over restarts; the host's name unless given."
         case .advertise:
             "HOST:PORT at which clients and other nodes reach this one; --host and --port unless given."
+        case .memberTTL:
+            "How long a node that stopped or is cut off from etcd keeps its place, 2s to 1h: longer than a restart takes."
+        case .etcdPasswordFile:
+            "File whose first line is the password of the user in --cluster etcd://USER@..."
+        case .etcdCA: "Certificates that etcd's own is proved by, for etcds://; the system's unless given."
+        case .etcdCert: "This node's certificate for etcd, for etcds://."
+        case .etcdKey: "The key of --etcd-cert."
         case .clusterSecret:
             "File with the secret that the nodes of a cluster prove themselves with; needed on any but a loopback address."
         case .weight:
@@ -149,9 +163,9 @@ enum ServeSetting: String, CaseIterable, Sendable {
         case .cluster: "etcd://...|static:..."
         case .nodeName: "name"
         case .advertise: "host:port"
-        case .clusterSecret: "file"
+        case .clusterSecret, .etcdPasswordFile, .etcdCA, .etcdCert, .etcdKey: "file"
         case .weight, .replicas: "count"
-        case .peerLookupTimeout, .peerLoadTimeout, .joinTimeout: "time"
+        case .memberTTL, .peerLookupTimeout, .peerLoadTimeout, .joinTimeout: "time"
         case .port, .lmPort, .eventsPort, .eventsReplayPort: "port"
         case .eventsHost: "address"
         case .eventsDialect: "map|array"

@@ -17,6 +17,11 @@ struct SettingOptions: ParsableArguments {
     @Option(help: .of(.cluster)) var cluster: String?
     @Option(help: .of(.nodeName)) var nodeName: String?
     @Option(help: .of(.advertise)) var advertise: String?
+    @Option(name: .customLong("member-ttl"), help: .of(.memberTTL)) var memberTTL: String?
+    @Option(help: .of(.etcdPasswordFile)) var etcdPasswordFile: String?
+    @Option(name: .customLong("etcd-ca"), help: .of(.etcdCA)) var etcdCA: String?
+    @Option(help: .of(.etcdCert)) var etcdCert: String?
+    @Option(help: .of(.etcdKey)) var etcdKey: String?
     @Option(help: .of(.clusterSecret)) var clusterSecret: String?
     @Option(help: .of(.weight)) var weight: String?
     @Option(help: .of(.replicas)) var replicas: String?
@@ -50,7 +55,8 @@ struct SettingOptions: ParsableArguments {
             .host: host, .port: port, .unix: unix, .lmPort: lmPort, .dataDir: dataDir, .memory: memory,
             .memoryPolicy: memoryPolicy, .memoryCodec: memoryCodec, .memoryFile: memoryFile, .disk: disk,
             .cluster: cluster, .nodeName: nodeName, .advertise: advertise, .clusterSecret: clusterSecret,
-            .weight: weight, .replicas: replicas, .peerLookupTimeout: peerLookupTimeout,
+            .memberTTL: memberTTL, .etcdPasswordFile: etcdPasswordFile, .etcdCA: etcdCA, .etcdCert: etcdCert,
+            .etcdKey: etcdKey, .weight: weight, .replicas: replicas, .peerLookupTimeout: peerLookupTimeout,
             .peerLoadTimeout: peerLoadTimeout, .joinTimeout: joinTimeout,
             .eventsPort: eventsPort, .eventsReplayPort: eventsReplayPort, .eventsHost: eventsHost,
             .eventsDialect: eventsDialect, .eventsHashes: eventsHashes, .eventsPod: eventsPod,
