@@ -66,14 +66,26 @@ let targets: [Target] = [
     ),
     // Floor 3, beside it: who is in the cluster.
     .target(name: "Membership", dependencies: ["Blocks", "Placement"], swiftSettings: house),
+    // Floor 3, beside it: the messages and stubs of the control plane, generated from proto/.
+    .target(
+        name: "ControlAPI",
+        dependencies: [grpcCore, grpcProtobuf, protobuf],
+        swiftSettings: [.swiftLanguageMode(.v6)]
+    ),
     // Floor 4: listeners and the composition root; the client; the reference engine.
+    .target(
+        name: "ControlPlane",
+        dependencies: [
+            "Blocks", "KVEvents", "MemoryTier", "Tiering", "ControlAPI", grpcCore, grpcTransport, protobuf,
+            nioCore, nioPosix,
+        ],
+        swiftSettings: house
+    ),
     .target(
         name: "Node",
         dependencies: [
-            "Blocks", "RESP", "KVEvents", "Eviction", "MemoryTier", "DiskTier", "Tiering", "CPosix", nioCore,
-            nioPosix,
-            logging,
-            crypto, cryptoExtras,
+            "Blocks", "RESP", "KVEvents", "Eviction", "MemoryTier", "DiskTier", "Tiering", "ControlPlane",
+            "CPosix", nioCore, nioPosix, logging, crypto, cryptoExtras,
         ],
         swiftSettings: house
     ),
@@ -88,7 +100,7 @@ let targets: [Target] = [
         name: "larder",
         dependencies: [
             "Blocks", "RESP", "KVEvents", "Eviction", "TraceReplay", "PayloadCoding", "MemoryTier",
-            "DiskTier",
+            "DiskTier", "ControlPlane",
             "Node",
             "LarderClient", "Engine", "CPosix",
             .product(name: "ArgumentParser", package: "swift-argument-parser"), logging,

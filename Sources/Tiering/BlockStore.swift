@@ -147,6 +147,11 @@ package final class BlockStore: Sendable {
     /// The namespaces that somebody has described, now or before a restart.
     package var descriptions: [NamespaceDescription] { registry.descriptions }
 
+    /// The described namespaces that a tenant has used since the store was opened.
+    package func descriptions(usedBy tenant: Tenant) -> [NamespaceDescription] {
+        registry.descriptions(usedBy: tenant)
+    }
+
     /// The tenant's plain Redis keys of one numbered database.
     package func space(tenant: Tenant, database: Int) -> KeySpace {
         registry.space(tenant: tenant, database: database)

@@ -40,6 +40,13 @@ final class SpaceRegistry: Sendable {
     /// The namespaces that somebody has described.
     var descriptions: [NamespaceDescription] { state.withLock { Array($0.descriptions.values) } }
 
+    /// Those of them that a tenant has used in this run.
+    func descriptions(usedBy tenant: Tenant) -> [NamespaceDescription] {
+        state.withLock { state in
+            state.spaces.values.compactMap { $0.tenant == tenant ? $0.description : nil }
+        }
+    }
+
     func register(tenant: Tenant, description: NamespaceDescription) throws(CacheError) -> KeySpace {
         let result: Result<(KeySpace, [NamespaceDescription]?), CacheError> = state.withLock { state in
             var toSave: [NamespaceDescription]?
