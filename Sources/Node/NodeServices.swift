@@ -8,6 +8,8 @@ final class NodeServices: Sendable {
     let authenticator: Authenticator?
     /// What tells routers of blocks, when that is on.
     let events: EventService?
+    /// Whether somebody wants to know which block follows which.
+    let tellsChains: Bool
     let counters = NodeCounters()
     let connections = ConnectionTable()
     let paddedNils = PaddedNilTable()
@@ -20,6 +22,7 @@ final class NodeServices: Sendable {
         self.store = store
         self.configuration = configuration
         self.events = events
+        tellsChains = events != nil || configuration.controlPort != nil
         authenticator = configuration.users.map(Authenticator.init)
         startedAt = store.clock.monotonicNanoseconds()
         var generator = SystemRandomNumberGenerator()

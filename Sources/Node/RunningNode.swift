@@ -15,6 +15,7 @@ final class RunningNode: Sendable {
     private let group: MultiThreadedEventLoopGroup
     private let keepers: [LoopKeeper]
     private let channels: [any Channel]
+    private let control: ControlPart?
     private let prefault: Prefault
     private let logger: Logger
 
@@ -24,6 +25,7 @@ final class RunningNode: Sendable {
         group: MultiThreadedEventLoopGroup,
         keepers: [LoopKeeper],
         channels: [any Channel],
+        control: ControlPart?,
         prefault: Prefault,
         logger: Logger
     ) {
@@ -32,6 +34,7 @@ final class RunningNode: Sendable {
         self.group = group
         self.keepers = keepers
         self.channels = channels
+        self.control = control
         self.prefault = prefault
         self.logger = logger
     }
@@ -50,9 +53,11 @@ final class RunningNode: Sendable {
         let threadCount = configuration.threadCount > 0 ? configuration.threadCount : System.coreCount
         let group = MultiThreadedEventLoopGroup(numberOfThreads: threadCount)
         let events = configuration.events.map { EventService($0, group: group) }
+        let control = configuration.controlPort.map { _ in ControlPart(configuration, logger: logger) }
+        let watcher = WatcherPair.joining([events?.notes, control?.notes])
         let store: BlockStore
         do {
-            store = try await openStore(configuration, watcher: events?.notes, clock: clock, logger: logger)
+            store = try await openStore(configuration, watcher: watcher, clock: clock, logger: logger)
         } catch {
             try? await group.shutdownGracefully()
             throw error
@@ -78,13 +83,25 @@ final class RunningNode: Sendable {
             var (addresses, channels) = try await listen(listener, configuration)
             addresses.eventsPort = eventPorts?.port
             addresses.eventsReplayPort = eventPorts?.replayPort
+            do {
+                addresses.controlPort = try await control?.start(
+                    services,
+                    address: addresses.port.map { "\(configuration.host):\($0)" } ?? "",
+                    group: group
+                )
+            } catch {
+                for channel in channels { try? await channel.close() }
+                if let path = addresses.unixPath { UnixSocket.remove(path) }
+                throw error
+            }
             let prefault = Prefault(store, isWanted: configuration.prefaults, logger: logger)
             logger.info(
                 "listening",
                 metadata: [
                     "host": "\(addresses.host ?? "none")", "port": "\(addresses.port ?? 0)",
                     "unix": "\(addresses.unixPath ?? "none")", "lm_port": "\(addresses.lmPort ?? 0)",
-                    "events_port": "\(addresses.eventsPort ?? 0)", "threads": "\(threadCount)",
+                    "events_port": "\(addresses.eventsPort ?? 0)",
+                    "control_port": "\(addresses.controlPort ?? 0)", "threads": "\(threadCount)",
                 ]
             )
             return RunningNode(
@@ -93,10 +110,12 @@ final class RunningNode: Sendable {
                 group: group,
                 keepers: Array(keepers.values),
                 channels: channels,
+                control: control,
                 prefault: prefault,
                 logger: logger
             )
         } catch {
+            await control?.stop()
             services.authenticator?.stop()
             await events?.stop()
             try? await group.shutdownGracefully()
@@ -108,10 +127,12 @@ final class RunningNode: Sendable {
     /// Ends everything in order: listeners, connections, store.
     func stop() async {
         logger.info("draining", metadata: ["connections": "\(services.counters.connectionsNow.value)"])
+        control?.beginDraining()
         for channel in channels { try? await channel.close() }
         if let path = addresses.unixPath { UnixSocket.remove(path) }
         for keeper in keepers { keeper.eventLoop.execute { keeper.drain() } }
         await waitForConnections()
+        await control?.stop()
         services.authenticator?.stop()
         prefault.stop()
         let store = services.store

@@ -38,7 +38,7 @@ extension RedisConnection {
             owner: owner
         )
         self.lesson = lesson
-        if services.events != nil {
+        if services.tellsChains {
             chain = EventChain(keys(of: request), prefix: space.prefix, matchedCount: match.tiers.count)
         }
         reply.array(3)
