@@ -43,6 +43,11 @@ struct ServeCommand: AsyncParsableCommand {
             the first block of a run, what was told before is voided; blocks that are on disk from before are \
             announced when a client first uses their namespace. Only namespaces made by KV.DESCRIBE are told of.
 
+            CONTROL PLANE: --control-port serves larder.v1 and grpc.health.v1 over gRPC, as proto/ describes them: match by \
+            tokens, pin, warm, clear, figures, events with replay, blocks in and out. With --users, calls carry \
+            'authorization: Basic ...'; with --control-tls-cert and --control-tls-key it speaks TLS, and with \
+            --control-tls-client-ca to clients with a certificate alone.
+
             SIGNALS: SIGTERM or SIGINT stops accepting, writes RAM to disk within --drain-timeout and exits 0; a \
             second one exits 1 at once. SIGHUP is ignored.
             """
@@ -115,7 +120,7 @@ struct ServeCommand: AsyncParsableCommand {
             return CommandFailure(
                 .unavailable,
                 "\(place) or another listener's address is taken: stop its owner (see 'ss -ltnp'), or choose "
-                    + "another --port, --lm-port, --events-port or --unix"
+                    + "another --port, --lm-port, --events-port, --control-port or --unix"
             )
         case EADDRNOTAVAIL:
             return CommandFailure(
@@ -149,6 +154,7 @@ struct ServeCommand: AsyncParsableCommand {
         if let port = addresses.lmPort { fields["lm_port"] = "\(port)" }
         if let port = addresses.eventsPort { fields["events_port"] = "\(port)" }
         if let port = addresses.eventsReplayPort { fields["events_replay_port"] = "\(port)" }
+        if let port = addresses.controlPort { fields["control_port"] = "\(port)" }
         if let directory = node.dataDirectory, node.diskByteCount > 0 {
             fields["data_dir"] = "\(directory)"
             fields["disk"] = "\(ByteCount(bytes: node.diskByteCount).exactText)"
