@@ -163,6 +163,14 @@ let targets: [Target] = [
         swiftSettings: house
     ),
     .testTarget(
+        name: "ControlPlaneTests",
+        dependencies: [
+            "ControlPlane", "ControlAPI", "Node", "Blocks", "Tiering", "MemoryTier", "TestSupport", grpcCore,
+            grpcTransport, protobuf, logging,
+        ],
+        swiftSettings: house
+    ),
+    .testTarget(
         name: "LarderClientTests",
         dependencies: ["LarderClient", "Node", "Tiering", "MemoryTier", "TestSupport", nioCore, nioPosix],
         swiftSettings: house

@@ -1,7 +1,7 @@
 internal import GRPCCore
 internal import GRPCNIOTransportHTTP2Posix
 internal import NIOCore
-package import NIOPosix
+internal import NIOPosix
 
 /// The control plane: larder.v1 and grpc.health.v1 on one port.
 package final class ControlServer: Sendable {
@@ -41,13 +41,11 @@ package final class ControlServer: Sendable {
     ///   - backend: What answers.
     ///   - events: Where events come from.
     ///   - check: Knows the users; `nil` on a node without.
-    ///   - group: The event loops.
     package static func start(
         _ configuration: ControlServerConfiguration,
         backend: any ControlBackend,
         events: EventFeed,
-        check: (any CallerCheck)?,
-        group: MultiThreadedEventLoopGroup
+        check: (any CallerCheck)?
     ) async throws -> ControlServer {
         let limits = configuration.limits
         let values = RequestValues(backend: backend, limits: limits)
@@ -59,7 +57,8 @@ package final class ControlServer: Sendable {
                 : .ipv4(host: configuration.address, port: configuration.port),
             transportSecurity: security(configuration.tls),
             config: transportConfiguration(limits),
-            eventLoopGroup: group
+            // Not the data plane's loops: TLS and large messages here do not hold up blocks there.
+            eventLoopGroup: .singletonMultiThreadedEventLoopGroup
         )
         let server = GRPCServer(
             transport: transport,

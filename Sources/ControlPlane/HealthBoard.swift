@@ -17,13 +17,15 @@ final class HealthBoard: Sendable {
 
     /// Says that the node drains, or has stopped; there is no way back.
     func set(_ status: Status) {
-        state.withLock { state in
-            guard state.status != .stopped else { return }
+        let watchers = state.withLock { state -> [AsyncStream<Status>.Continuation] in
+            guard state.status != .stopped else { return [] }
             state.status = status
-            for watcher in state.watchers.values {
-                watcher.yield(status)
-                if status == .stopped { watcher.finish() }
-            }
+            return Array(state.watchers.values)
+        }
+        // Outside the lock, which a watcher that ends takes.
+        for watcher in watchers {
+            watcher.yield(status)
+            if status == .stopped { watcher.finish() }
         }
     }
 

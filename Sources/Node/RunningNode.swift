@@ -86,8 +86,7 @@ final class RunningNode: Sendable {
             do {
                 addresses.controlPort = try await control?.start(
                     services,
-                    address: addresses.port.map { "\(configuration.host):\($0)" } ?? "",
-                    group: group
+                    address: addresses.port.map { "\(configuration.host):\($0)" } ?? ""
                 )
             } catch {
                 for channel in channels { try? await channel.close() }

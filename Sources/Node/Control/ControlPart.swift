@@ -2,7 +2,6 @@ internal import Blocks
 internal import ControlPlane
 internal import Logging
 internal import NIOCore
-internal import NIOPosix
 internal import Synchronization
 internal import Tiering
 
@@ -36,8 +35,7 @@ final class ControlPart: Sendable {
     func start(
         _ services: NodeServices,
         backend: (any ControlBackend)? = nil,
-        address: String,
-        group: MultiThreadedEventLoopGroup
+        address: String
     ) async throws -> Int {
         let publisher = EventPublisher(
             notes: notes,
@@ -53,8 +51,7 @@ final class ControlPart: Sendable {
             try await serverConfiguration(),
             backend: backend ?? storeBackend(services, address: address),
             events: feed,
-            check: services.authenticator,
-            group: group
+            check: services.authenticator
         )
         running.withLock { $0.server = server }
         return server.port
