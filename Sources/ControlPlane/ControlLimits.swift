@@ -14,8 +14,8 @@ package struct ControlLimits: Sendable {
     package var tokenCountMax = 524_288
     /// C5: puts and gets of blocks at a time.
     package var transferCountMax = 32
-    /// C5: bytes of the blocks that are being put at a time.
-    package var putByteCountMax = 512 << 20
+    /// C5: bytes of the blocks that are being put at a time; one alone may be larger.
+    package var putByteCountMax = 256 << 20
     /// C5: bytes of one piece of a payload, in either direction.
     package var pieceByteCountMax = 1 << 20
     /// C6: time that a client may neither send what is waited for nor take what is sent.

@@ -12,10 +12,10 @@ final class TicketCounter: Sendable {
     /// How many there are now.
     var value: Int { count.withLock { $0 } }
 
-    /// Counts `amount` more until the ticket goes; `nil` beyond the bound.
+    /// Counts `amount` more until the ticket goes; `nil` beyond the bound, unless it is the only one.
     func take(_ amount: Int = 1) -> CountedTicket? {
         let isTaken = count.withLock { count in
-            guard amount >= 0, amount <= countMax - count else { return false }
+            guard amount >= 0, count == 0 || amount <= countMax - count else { return false }
             count += amount
             return true
         }

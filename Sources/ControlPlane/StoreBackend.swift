@@ -1,6 +1,6 @@
 package import Blocks
 internal import GRPCCore
-internal import MemoryTier
+internal import NIOPosix
 internal import Synchronization
 package import Tiering
 
@@ -58,11 +58,16 @@ package struct StoreBackend: ControlBackend {
         _ description: NamespaceDescription,
         for tenant: Tenant
     ) async throws(ControlError) {
-        do throws(CacheError) {
-            _ = try store.space(tenant: tenant, description: description)
-        } catch {
-            throw ControlError(error)
+        let store = store
+        let failure = await Self.apart { () -> CacheError? in
+            do throws(CacheError) {
+                _ = try store.space(tenant: tenant, description: description)
+                return nil
+            } catch {
+                return error
+            }
         }
+        if let failure { throw ControlError(failure) }
     }
 
     package func descriptions(of tenant: Tenant) async throws(ControlError) -> [NamespaceDescription] {
@@ -111,8 +116,7 @@ package struct StoreBackend: ControlBackend {
 
     package func warm(_ space: SpaceName, keys: KeyBatch) async throws -> [Int?] {
         let space = try self.space(space)
-        let leases = try await StoreReply.wait { store.load(space, keys: keys, provesChecksum: false, $0) }
-        return leases.map { lease in lease.map { unsafe $0.payload.count } }
+        return try await StoreReply.wait { store.warm(space, keys: keys, $0) }
     }
 
     package func delete(_ space: SpaceName, keys: KeyBatch) async throws(ControlError) -> Int {
@@ -120,14 +124,20 @@ package struct StoreBackend: ControlBackend {
     }
 
     package func clear(_ space: SpaceName) async throws(ControlError) -> Int {
-        store.clear(try self.space(space))
+        let space = try self.space(space)
+        let store = store
+        return await Self.apart { store.clear(space) }
     }
 
     package func figures(
         of space: SpaceName?
     ) async throws(ControlError) -> [(name: String, value: StatisticValue)] {
-        if let space { return store.statistics(of: try self.space(space)).fields }
-        return store.statistics().fields + nodeFigures().map { ($0.name, .integer($0.value)) }
+        let space = try space.map { name throws(ControlError) in try self.space(name) }
+        let (store, nodeFigures) = (store, nodeFigures)
+        return await Self.apart {
+            if let space { return store.statistics(of: space).fields }
+            return store.statistics().fields + nodeFigures().map { ($0.name, .integer($0.value)) }
+        }
     }
 
     package func clusterView() async throws(ControlError) -> ClusterOverview {
@@ -153,6 +163,13 @@ package struct StoreBackend: ControlBackend {
             .failedPrecondition,
             "this node is in no cluster, so there is nobody to hand its blocks to; SIGTERM writes them to its disk"
         )
+    }
+
+    /// Runs what writes a file or walks an index on a thread that may block.
+    private static func apart<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value {
+        await withCheckedContinuation { continuation in
+            NIOThreadPool.singleton.submit { _ in continuation.resume(returning: body()) }
+        }
     }
 
     /// The store's space.

@@ -218,6 +218,8 @@ struct ControlTests {
             #expect(steps.last?.inMemory == 4)
             #expect(steps.last?.missing == 70)
             #expect(steps.last?.bytes == UInt64(4 * byteCount))
+            // To warm is no use: only the get before was a hit.
+            #expect(try node.store.statistics().integer("hits_disk") == 1)
             let again = try #require(
                 try await (0..<count).asyncFirst { try await client.explain(ns, [UInt8($0)]) == .onDisk }
             )

@@ -80,8 +80,8 @@ extension Larder_V1_Blocks {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > At most 32 puts and gets run at a time on one node, and a quarter of its memory is being filled by puts; what passes
-    /// > that is RESOURCE_EXHAUSTED. A call lasts at most 5 minutes, and ends with DEADLINE_EXCEEDED when the client neither
+    /// > At most 32 puts and gets run at a time on one node, and the blocks being put have 256 MiB, or a quarter of its memory if
+    /// > that is less, unless it is one block alone; what passes that is RESOURCE_EXHAUSTED. A call lasts at most 5 minutes, and ends with DEADLINE_EXCEEDED when the client neither
     /// > sends nor takes anything for 30 s.
     package protocol StreamingServiceProtocol: GRPCCore.RegistrableRPCService {
         /// Handle the "Put" method.
@@ -135,8 +135,8 @@ extension Larder_V1_Blocks {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > At most 32 puts and gets run at a time on one node, and a quarter of its memory is being filled by puts; what passes
-    /// > that is RESOURCE_EXHAUSTED. A call lasts at most 5 minutes, and ends with DEADLINE_EXCEEDED when the client neither
+    /// > At most 32 puts and gets run at a time on one node, and the blocks being put have 256 MiB, or a quarter of its memory if
+    /// > that is less, unless it is one block alone; what passes that is RESOURCE_EXHAUSTED. A call lasts at most 5 minutes, and ends with DEADLINE_EXCEEDED when the client neither
     /// > sends nor takes anything for 30 s.
     package protocol ServiceProtocol: Larder_V1_Blocks.StreamingServiceProtocol {
         /// Handle the "Put" method.
@@ -188,8 +188,8 @@ extension Larder_V1_Blocks {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > At most 32 puts and gets run at a time on one node, and a quarter of its memory is being filled by puts; what passes
-    /// > that is RESOURCE_EXHAUSTED. A call lasts at most 5 minutes, and ends with DEADLINE_EXCEEDED when the client neither
+    /// > At most 32 puts and gets run at a time on one node, and the blocks being put have 256 MiB, or a quarter of its memory if
+    /// > that is less, unless it is one block alone; what passes that is RESOURCE_EXHAUSTED. A call lasts at most 5 minutes, and ends with DEADLINE_EXCEEDED when the client neither
     /// > sends nor takes anything for 30 s.
     package protocol SimpleServiceProtocol: Larder_V1_Blocks.ServiceProtocol {
         /// Handle the "Put" method.
@@ -335,8 +335,8 @@ extension Larder_V1_Blocks {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > At most 32 puts and gets run at a time on one node, and a quarter of its memory is being filled by puts; what passes
-    /// > that is RESOURCE_EXHAUSTED. A call lasts at most 5 minutes, and ends with DEADLINE_EXCEEDED when the client neither
+    /// > At most 32 puts and gets run at a time on one node, and the blocks being put have 256 MiB, or a quarter of its memory if
+    /// > that is less, unless it is one block alone; what passes that is RESOURCE_EXHAUSTED. A call lasts at most 5 minutes, and ends with DEADLINE_EXCEEDED when the client neither
     /// > sends nor takes anything for 30 s.
     package protocol ClientProtocol: Sendable {
         /// Call the "Put" method.
@@ -398,8 +398,8 @@ extension Larder_V1_Blocks {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > At most 32 puts and gets run at a time on one node, and a quarter of its memory is being filled by puts; what passes
-    /// > that is RESOURCE_EXHAUSTED. A call lasts at most 5 minutes, and ends with DEADLINE_EXCEEDED when the client neither
+    /// > At most 32 puts and gets run at a time on one node, and the blocks being put have 256 MiB, or a quarter of its memory if
+    /// > that is less, unless it is one block alone; what passes that is RESOURCE_EXHAUSTED. A call lasts at most 5 minutes, and ends with DEADLINE_EXCEEDED when the client neither
     /// > sends nor takes anything for 30 s.
     package struct Client<Transport>: ClientProtocol where Transport: GRPCCore.ClientTransport {
         private let client: GRPCCore.GRPCClient<Transport>

@@ -90,6 +90,10 @@ final class ControlPart: Sendable {
         var server = ControlServerConfiguration(address: ipAddress, port: port)
         server.tls = configuration.controlTLS
         server.limits = configuration.controlLimits
+        server.limits.putByteCountMax = min(
+            server.limits.putByteCountMax,
+            Int(Double(configuration.memoryByteCount) * configuration.limits.reservedShareMax)
+        )
         return server
     }
 
