@@ -123,7 +123,7 @@ struct ServeSettingsTests {
             ([.controlPort: "0", .controlTLSCertificate: "/dev/null"], "--control-tls-key"),
             ([.controlPort: "0", .controlTLSClientCA: "/dev/null"], "--control-tls-cert"),
             (
-                [.controlPort: "0", .controlTLSCertificate: "/dev/null", .controlTLSKey: "/nowhere"],
+                [.controlPort: "0", .controlTLSCertificate: "/nowhere", .controlTLSKey: "/dev/null"],
                 "no such file"
             ),
         ] as [([ServeSetting: String], String)]
