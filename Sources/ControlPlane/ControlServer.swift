@@ -1,3 +1,4 @@
+internal import Blocks
 internal import GRPCCore
 internal import GRPCNIOTransportHTTP2Posix
 internal import NIOCore
@@ -94,9 +95,23 @@ package final class ControlServer: Sendable {
             )
         } catch {
             // The reason is what serving ended with: the system's error when the address is taken.
-            do { try await serving.value } catch let error as RuntimeError { throw error.root }
+            do { try await serving.value } catch let error as RuntimeError {
+                throw Self.explained(error.root, configuration)
+            }
             throw error
         }
+    }
+
+    private static func explained(
+        _ error: any Error,
+        _ configuration: ControlServerConfiguration
+    ) -> any Error {
+        guard configuration.tls != nil, !(error is IOError) else { return error }
+        return CacheError(
+            .invalidArgument,
+            "the control plane's TLS cannot be set up (\(error)): certificate, key and client CA are PEM files, and the"
+                + " key is the certificate's"
+        )
     }
 
     /// Says to everyone who asks that new work belongs elsewhere; calls are still answered.
