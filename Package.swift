@@ -83,15 +83,28 @@ let targets: [Target] = [
         ],
         swiftSettings: house
     ),
+    // Floor 3, beside it: the messages and stubs of the control plane, generated from proto/.
+    .target(
+        name: "ControlAPI",
+        dependencies: [grpcCore, grpcProtobuf, protobuf],
+        swiftSettings: [.swiftLanguageMode(.v6)]
+    ),
     // Floor 4: listeners and the composition root; the client; the reference engine.
+    .target(
+        name: "ControlPlane",
+        dependencies: [
+            "Blocks", "KVEvents", "MemoryTier", "Tiering", "ControlAPI", grpcCore, grpcTransport, protobuf,
+            nioCore, nioPosix,
+        ],
+        swiftSettings: house
+    ),
     .target(
         name: "Node",
         dependencies: [
             "Blocks", "RESP", "KVEvents", "Eviction", "Placement", "MemoryTier", "DiskTier", "Tiering",
             "Cluster",
-            "CPosix", nioCore, nioPosix,
-            logging,
-            crypto, cryptoExtras,
+            "LarderClient", "ControlPlane", "CPosix", nioCore, nioPosix, grpcCore, logging, crypto,
+            cryptoExtras,
         ],
         swiftSettings: house
     ),
@@ -106,7 +119,7 @@ let targets: [Target] = [
         name: "larder",
         dependencies: [
             "Blocks", "RESP", "KVEvents", "Eviction", "TraceReplay", "PayloadCoding", "MemoryTier",
-            "DiskTier", "Placement", "Membership", "Cluster",
+            "DiskTier", "Placement", "Membership", "Cluster", "ControlPlane",
             "Node",
             "LarderClient", "Engine", "CPosix",
             .product(name: "ArgumentParser", package: "swift-argument-parser"), logging,
@@ -172,6 +185,14 @@ let targets: [Target] = [
             "MemoryTier",
             "CPosix",
             "TestSupport", nioCore, nioPosix, nioEmbedded,
+        ],
+        swiftSettings: house
+    ),
+    .testTarget(
+        name: "ControlPlaneTests",
+        dependencies: [
+            "ControlPlane", "ControlAPI", "Node", "Blocks", "Tiering", "MemoryTier", "TestSupport", grpcCore,
+            grpcTransport, protobuf, logging,
         ],
         swiftSettings: house
     ),

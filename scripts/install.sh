@@ -5,7 +5,7 @@ set -euo pipefail
 
 # redis-server and fio are only the other side of the comparison in scripts/bench.sh, etcd-server is what clusters are
 # tested with; none is started by this.
-packages=(librocksdb-dev liblz4-dev libxxhash-dev pkg-config python3 redis-tools)
+packages=(librocksdb-dev liblz4-dev libxxhash-dev pkg-config python3 redis-tools openssl)
 for option in "$@"; do
     case $option in
         --with-redis-server) packages+=(redis-server) ;;

@@ -4,9 +4,9 @@
 #
 #   scripts/test-engines.sh [--strict] [--larder PATH] [ENGINE ...]
 #
-# ENGINE is types (mypy --strict over the package), vllm, events (KV events, by the decoder of vLLM), sglang, transformers,
-# llamacpp or lmcache; without one, all. --larder names a built program; without it one is built. What cannot run here is
-# said, with the reason; with --strict that is a failure.
+# ENGINE is types (mypy --strict over the package), vllm, events (KV events, by the decoder of vLLM), grpc (the control
+# plane, by grpcio), sglang, transformers, llamacpp or lmcache; without one, all. --larder names a built program; without
+# it one is built. What cannot run here is said, with the reason; with --strict that is a failure.
 #
 # The first run makes a virtual environment and unpacks the engines' Python files, some 2 GB in
 # ${XDG_CACHE_HOME:-~/.cache}/larder/engines, which later runs use again. No GPU is needed: what stands in for one is in
@@ -22,7 +22,7 @@ TORCH=2.13.0
 LLAMA_CPP=11434.0.0
 MYPY=2.4.1
 
-all_engines=(types vllm events sglang transformers llamacpp lmcache)
+all_engines=(types vllm events grpc sglang transformers llamacpp lmcache)
 tests="$root/python/tests/engines"
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/larder/engines"
 strict=false
@@ -43,7 +43,7 @@ while (($#)); do
         sed -n '2,/^set/p' "${BASH_SOURCE[0]}" | sed -n 's/^# \{0,1\}//p'
         exit 0
         ;;
-    types | vllm | events | sglang | transformers | llamacpp | lmcache) engines+=("$1") ;;
+    types | vllm | events | grpc | sglang | transformers | llamacpp | lmcache) engines+=("$1") ;;
     *) die "no engine and no option: $1 (see --help)" ;;
     esac
     shift
@@ -218,6 +218,24 @@ run_llamacpp() {
     with_venv llamacpp "" "" test_llamacpp.py test_recipes.py
 }
 
+# The control plane needs none of the engines: a small virtual environment of its own, with any Python.
+run_grpc() {
+    local venv="$cache/grpc" wanted
+    wanted=$(cksum <"$tests/requirements-grpc.txt")
+    if [[ "$(cat "$venv/made" 2>/dev/null)" != "$wanted" ]]; then
+        rm -rf "$venv"
+        mkdir -p "$cache"
+        if ! "${PYTHON:-python3}" -m venv "$venv" >"$cache/install.log" 2>&1 ||
+            ! nice "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$tests/requirements-grpc.txt" \
+                >>"$cache/install.log" 2>&1; then
+            skip grpc "grpcio could not be installed: $(tail -n 1 "$cache/install.log")"
+            return
+        fi
+        printf '%s' "$wanted" >"$venv/made"
+    fi
+    run grpc "$venv/bin/python" test_grpc.py
+}
+
 run_lmcache() {
     if [[ -z ${LMCACHE_VENV:-} ]] && ! $asked_for_lmcache; then
         skip lmcache "it needs a torch of its own (6 GB): set LMCACHE_VENV, or name lmcache to install it"
@@ -242,6 +260,7 @@ for engine in "${engines[@]}"; do
     case $engine in
     types) check_types ;;
     vllm) with_venv vllm vllm "$VLLM" test_vllm_tier.py test_vllm_engine.py test_vllm_users.py ;;
+    grpc) run_grpc ;;
     events) with_venv events vllm "$VLLM" test_kv_events.py ;;
     sglang) with_venv sglang sglang "$SGLANG" test_sglang.py test_sglang_controller.py test_sglang_users.py ;;
     transformers) with_venv transformers "" "" test_hf.py test_hf_users.py ;;

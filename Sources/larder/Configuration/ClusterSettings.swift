@@ -66,6 +66,7 @@ enum ClusterSettings {
             name: nodeName,
             host: host,
             port: port,
+            controlPort: UInt16(clamping: node.controlPort ?? 0),
             weight: UInt32(clamping: weight == 0 ? memoryGiB : weight),
             state: .joining,
             run: UInt64(Date().timeIntervalSince1970 * 1_000),

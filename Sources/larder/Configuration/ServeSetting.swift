@@ -36,6 +36,11 @@ enum ServeSetting: String, CaseIterable, Sendable {
     case eventsDialect = "events-dialect"
     case eventsHashes = "events-hashes"
     case eventsPod = "events-pod"
+    case controlPort = "control-port"
+    case controlHost = "control-host"
+    case controlTLSCertificate = "control-tls-cert"
+    case controlTLSKey = "control-tls-key"
+    case controlTLSClientCA = "control-tls-client-ca"
     case threads
     case connections
     case putWait = "put-wait"
@@ -67,6 +72,8 @@ enum ServeSetting: String, CaseIterable, Sendable {
         case .peerLookupTimeout: "100ms"
         case .peerLoadTimeout: "1s"
         case .joinTimeout: "10m"
+        case .controlPort, .controlTLSCertificate, .controlTLSKey, .controlTLSClientCA: nil
+        case .controlHost: "127.0.0.1"
         case .memory: "2GiB"
         case .memoryPolicy: "forecast"
         case .memoryCodec: "none"
@@ -141,6 +148,14 @@ enum ServeSetting: String, CaseIterable, Sendable {
         case .eventsDialect: "map, as vLLM has them now, or array, as older routers read them."
         case .eventsHashes: "Block hashes as bytes, or as int64: their low 64 bits."
         case .eventsPod: "The node's name in topics, kv@POD@MODEL; the host's name unless given."
+        case .controlPort:
+            "Serve the typed control plane over gRPC on this port: larder.v1 and grpc.health.v1; 0 takes a free one."
+        case .controlHost: "Address of the control plane. Any but a loopback address needs --users."
+        case .controlTLSCertificate:
+            "Certificate of the control plane, in PEM, with those up to its root; off is no TLS."
+        case .controlTLSKey: "Private key of that certificate, in PEM."
+        case .controlTLSClientCA:
+            "Ask the control plane's clients for a certificate too: one that leads to those in this file, in PEM."
         case .threads: "Event-loop threads; 0 is one per core."
         case .connections: "Most connections at a time."
         case .putWait: "How long a put waits for space or for the disk before it is refused."
@@ -167,7 +182,9 @@ enum ServeSetting: String, CaseIterable, Sendable {
         case .weight, .replicas: "count"
         case .memberTTL, .peerLookupTimeout, .peerLoadTimeout, .joinTimeout: "time"
         case .port, .lmPort, .eventsPort, .eventsReplayPort: "port"
-        case .eventsHost: "address"
+        case .controlPort: "port"
+        case .eventsHost, .controlHost: "address"
+        case .controlTLSCertificate, .controlTLSKey, .controlTLSClientCA: "file"
         case .eventsDialect: "map|array"
         case .eventsHashes: "bytes|int64"
         case .eventsPod: "name"

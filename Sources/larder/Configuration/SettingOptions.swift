@@ -34,6 +34,12 @@ struct SettingOptions: ParsableArguments {
     @Option(help: .of(.eventsDialect)) var eventsDialect: String?
     @Option(help: .of(.eventsHashes)) var eventsHashes: String?
     @Option(help: .of(.eventsPod)) var eventsPod: String?
+    @Option(help: .of(.controlPort)) var controlPort: String?
+    @Option(help: .of(.controlHost)) var controlHost: String?
+    @Option(help: .of(.controlTLSCertificate)) var controlTlsCert: String?
+    @Option(help: .of(.controlTLSKey)) var controlTlsKey: String?
+    @Option(name: .customLong("control-tls-client-ca"), help: .of(.controlTLSClientCA))
+    var controlTLSClientCA: String?
     @Option(help: .of(.threads)) var threads: String?
     @Option(help: .of(.connections)) var connections: String?
     @Option(help: .of(.putWait)) var putWait: String?
@@ -60,6 +66,8 @@ struct SettingOptions: ParsableArguments {
             .peerLoadTimeout: peerLoadTimeout, .joinTimeout: joinTimeout,
             .eventsPort: eventsPort, .eventsReplayPort: eventsReplayPort, .eventsHost: eventsHost,
             .eventsDialect: eventsDialect, .eventsHashes: eventsHashes, .eventsPod: eventsPod,
+            .controlPort: controlPort, .controlHost: controlHost, .controlTLSCertificate: controlTlsCert,
+            .controlTLSKey: controlTlsKey, .controlTLSClientCA: controlTLSClientCA,
             .users: users, .threads: threads, .connections: connections, .putWait: putWait,
             .handshakeTimeout: handshakeTimeout, .idleTimeout: idleTimeout,
             .existsLease: existsLease, .sharedWrites: sharedWrites, .prefault: prefault,
