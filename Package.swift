@@ -47,6 +47,11 @@ let targets: [Target] = [
     .target(name: "KVEvents", dependencies: ["Blocks"], swiftSettings: house),
     .target(name: "RESP", dependencies: ["Blocks", nioCore], swiftSettings: house),
     .target(name: "PayloadCoding", dependencies: ["Blocks", "CKVCodec", "CLZ4"], swiftSettings: house),
+    .target(
+        name: "EtcdAPI",
+        dependencies: [grpcCore, grpcProtobuf, protobuf],
+        swiftSettings: [.swiftLanguageMode(.v6)]
+    ),
     // Floor 2: the tiers.
     .target(
         name: "MemoryTier",
@@ -65,7 +70,11 @@ let targets: [Target] = [
         swiftSettings: house
     ),
     // Floor 3, beside it: who is in the cluster.
-    .target(name: "Membership", dependencies: ["Blocks", "Placement"], swiftSettings: house),
+    .target(
+        name: "Membership",
+        dependencies: ["Blocks", "Placement", "EtcdAPI", grpcCore, grpcTransport, protobuf, logging],
+        swiftSettings: house
+    ),
     // Floor 4: the node's part in its cluster.
     .target(
         name: "Cluster",
@@ -74,21 +83,34 @@ let targets: [Target] = [
         ],
         swiftSettings: house
     ),
+    // Floor 3, beside it: the messages and stubs of the control plane, generated from proto/.
+    .target(
+        name: "ControlAPI",
+        dependencies: [grpcCore, grpcProtobuf, protobuf],
+        swiftSettings: [.swiftLanguageMode(.v6)]
+    ),
     // Floor 4: listeners and the composition root; the client; the reference engine.
+    .target(
+        name: "ControlPlane",
+        dependencies: [
+            "Blocks", "KVEvents", "MemoryTier", "Tiering", "ControlAPI", grpcCore, grpcTransport, protobuf,
+            nioCore, nioPosix,
+        ],
+        swiftSettings: house
+    ),
     .target(
         name: "Node",
         dependencies: [
             "Blocks", "RESP", "KVEvents", "Eviction", "Placement", "MemoryTier", "DiskTier", "Tiering",
             "Cluster",
-            "CPosix", nioCore, nioPosix,
-            logging,
-            crypto, cryptoExtras,
+            "LarderClient", "ControlPlane", "CPosix", nioCore, nioPosix, grpcCore, logging, crypto,
+            cryptoExtras,
         ],
         swiftSettings: house
     ),
     .target(
         name: "LarderClient",
-        dependencies: ["Blocks", "RESP", "CPosix", nioCore, nioPosix],
+        dependencies: ["Blocks", "RESP", "Placement", "CPosix", nioCore, nioPosix],
         swiftSettings: house
     ),
     .target(name: "Engine", dependencies: ["Blocks", "CEngineKernels", crypto], swiftSettings: house),
@@ -97,7 +119,7 @@ let targets: [Target] = [
         name: "larder",
         dependencies: [
             "Blocks", "RESP", "KVEvents", "Eviction", "TraceReplay", "PayloadCoding", "MemoryTier",
-            "DiskTier", "Placement", "Membership", "Cluster",
+            "DiskTier", "Placement", "Membership", "Cluster", "ControlPlane",
             "Node",
             "LarderClient", "Engine", "CPosix",
             .product(name: "ArgumentParser", package: "swift-argument-parser"), logging,
@@ -152,11 +174,25 @@ let targets: [Target] = [
         swiftSettings: house
     ),
     .testTarget(
+        name: "MembershipTests",
+        dependencies: ["Membership", "Placement", "Blocks", "TestSupport", logging],
+        swiftSettings: house
+    ),
+    .testTarget(
         name: "NodeTests",
         dependencies: [
-            "Node", "KVEvents", "Blocks", "Placement", "Membership", "Cluster", "Tiering", "MemoryTier",
+            "Node", "LarderClient", "KVEvents", "Blocks", "Placement", "Membership", "Cluster", "Tiering",
+            "MemoryTier",
             "CPosix",
             "TestSupport", nioCore, nioPosix, nioEmbedded,
+        ],
+        swiftSettings: house
+    ),
+    .testTarget(
+        name: "ControlPlaneTests",
+        dependencies: [
+            "ControlPlane", "ControlAPI", "Node", "Blocks", "Tiering", "MemoryTier", "TestSupport", grpcCore,
+            grpcTransport, protobuf, logging,
         ],
         swiftSettings: house
     ),

@@ -10,8 +10,12 @@ command -v protoc >/dev/null || scripts/install.sh --with-protoc
 # The generators are programs of the packages that the generated code is linked with, in the same versions.
 work="${XDG_CACHE_HOME:-$HOME/.cache}/larder/proto-generators"
 mkdir -p "$work/Sources/generators"
-versions=$(sed -n 's|.*\(\.package(url: "https://github.com/\(apple/swift-protobuf\|grpc/grpc-swift-2\|grpc/grpc-swift-protobuf\)".*)\),|        \1,|p' \
+versions=$(sed -n -E 's|^ *(\.package\(url: "https://github.com/(apple/swift-protobuf\|grpc/grpc-swift-2\|grpc/grpc-swift-protobuf)", exact: "[0-9.]+"\)),?$|        \1,|p' \
     Package.swift)
+(($(wc -l <<<"$versions") == 3)) || {
+    echo "error: Package.swift does not name the versions of the generators as this script expects" >&2
+    exit 1
+}
 cat >"$work/Package.swift" <<PACKAGE
 // swift-tools-version: 6.1
 import PackageDescription
@@ -22,12 +26,18 @@ let package = Package(
 $versions
     ],
     targets: [
-        .executableTarget(name: "generators", dependencies: [.product(name: "GRPCProtobuf", package: "grpc-swift-protobuf")])
+        .executableTarget(
+            name: "generators",
+            dependencies: [
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+                .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
+            ]
+        )
     ]
 )
 PACKAGE
 echo 'print("generators")' >"$work/Sources/generators/main.swift"
-echo "building the generators in $work" >&2
+echo "building the generators in $work; the first time this takes minutes" >&2
 for product in protoc-gen-swift protoc-gen-grpc-swift-2; do
     swift build --package-path "$work" --product "$product" >"$work/build.log" 2>&1 || {
         tail -n 20 "$work/build.log" >&2
@@ -37,16 +47,19 @@ done
 bin=$(swift build --package-path "$work" --show-bin-path)
 
 generate() { # generate DIRECTORY SERVERS CLIENTS PROTO...
-    local out=$1 servers=$2 clients=$3
+    local out=$1 servers=$2 clients=$3 common=Visibility=Package,FileNaming=DropPath,UseAccessLevelOnImports=true
     shift 3
     mkdir -p "$out"
     rm -f "$out"/*.swift
     protoc --proto_path=proto "$@" \
-        --plugin=protoc-gen-swift="$bin/protoc-gen-swift" \
-        --swift_out="$out" --swift_opt=Visibility=Package,FileNaming=DropPath,UseAccessLevelOnImports=true \
-        --plugin=protoc-gen-grpc-swift-2="$bin/protoc-gen-grpc-swift-2" \
-        --grpc-swift-2_out="$out" \
-        --grpc-swift-2_opt=Visibility=Package,FileNaming=DropPath,UseAccessLevelOnImports=true,Server="$servers",Client="$clients"
+        --plugin=protoc-gen-swift="$bin/protoc-gen-swift" --swift_out="$out" --swift_opt="$common"
+    # Only files with services: the generator writes an empty file for others.
+    local services
+    mapfile -t services < <(grep -l '^service ' "$@" || true)
+    if ((${#services[@]} == 0)); then return; fi
+    protoc --proto_path=proto "${services[@]}" \
+        --plugin=protoc-gen-grpc-swift-2="$bin/protoc-gen-grpc-swift-2" --grpc-swift-2_out="$out" \
+        --grpc-swift-2_opt="$common,Server=$servers,Client=$clients"
 }
 
 for target in "EtcdAPI false true etcd" "ControlAPI true true larder/v1 grpc/health/v1"; do

@@ -5,12 +5,12 @@ set -euo pipefail
 
 # redis-server and fio are only the other side of the comparison in scripts/bench.sh, etcd-server is what clusters are
 # tested with; none is started by this.
-packages=(librocksdb-dev liblz4-dev libxxhash-dev pkg-config python3 python3-yaml redis-tools)
+packages=(librocksdb-dev liblz4-dev libxxhash-dev pkg-config python3 python3-yaml redis-tools openssl)
 for option in "$@"; do
     case $option in
         --with-redis-server) packages+=(redis-server) ;;
         --with-fio) packages+=(fio) ;;
-        --with-etcd) packages+=(etcd-server etcd-client) ;;
+        --with-etcd) packages+=(etcd-server etcd-client openssl) ;;
         --with-protoc) packages+=(protobuf-compiler) ;;
         --with-iproute) packages+=(iproute2) ;;
     esac

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-scripts/install.sh
+scripts/install.sh --with-etcd
 swift build --build-tests
 log="$(mktemp -t larder-tests.XXXXXX)"
 trap 'rm -f "$log"' EXIT

@@ -72,6 +72,14 @@ public struct KeyBatch: Sendable {
         Array(storage[places[places.startIndex + index].range])
     }
 
+    /// The keys at some places, in that order, in the same memory.
+    ///
+    /// Traps outside `0..<count`: a mistake of ours.
+    package func selecting(_ indices: [Int]) -> KeyBatch {
+        let first = places.startIndex
+        return KeyBatch(sharing: storage, places: indices.map { places[first + $0] }[...])
+    }
+
     /// Removes all keys and keeps the memory.
     public mutating func removeAll() {
         storage.removeAll(keepingCapacity: true)

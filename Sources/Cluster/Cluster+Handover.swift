@@ -19,8 +19,18 @@ extension Cluster {
     func work() {
         let startedAt = now
         var replicas = ReplicaMemory()
+        var owned = [Bool](repeating: false, count: Slot.count)
+        var epoch: UInt64 = 0
         while !isStopping {
             let view = view
+            if view.epoch != epoch {
+                let ownedNow = ownedSlots(view)
+                forgetPlainKeys(of: zip(owned, ownedNow).map { $0 && !$1 })
+                (owned, epoch) = (ownedNow, view.epoch)
+            }
+            if placeWasLostNow.exchange(false, ordering: .relaxed) {
+                forgetPlainKeys(of: Array(repeating: true, count: Slot.count))
+            }
             switch own.state {
             case .joining: settleIn(view, startedAt: startedAt)
             case .draining: drainStep(view)

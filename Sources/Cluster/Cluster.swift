@@ -31,6 +31,8 @@ package final class Cluster: MembershipListener {
     private let routingNow: Mutex<Routing>
     private let threads = Mutex<[ServiceThread]>([])
     private let isClosed = Atomic<Bool>(false)
+    /// Set when other nodes may have owned this one's slots for a while.
+    let placeWasLostNow = Atomic<Bool>(false)
     let bell = Doorbell()
     let workBell = Doorbell()
     private let usersListener: (@Sendable ([String]) -> Void)?
@@ -119,6 +121,11 @@ package final class Cluster: MembershipListener {
             }
             for peer in peers { peer.link.describe(description) }
         }
+    }
+
+    package func placeWasLost() {
+        placeWasLostNow.store(true, ordering: .relaxed)
+        workBell.ring()
     }
 
     package func usersChanged(_ lines: [String]) {

@@ -45,6 +45,11 @@ package struct AnnouncedBlocks: Sendable {
         parts[part].keys.map { BlockIdentity(prefix: prefix, digest: $0.digest) }
     }
 
+    /// What is announced of the blocks of one part, for those who come later.
+    package func announced(inPart part: Int) -> [(block: EventBlock, mediums: EventMediums)] {
+        parts[part].values.map { (EventBlock(hash: $0.hash, group: $0.group), $0.mediums) }
+    }
+
     /// Announces a block that was not.
     ///
     /// - Parameters:

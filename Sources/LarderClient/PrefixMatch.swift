@@ -6,6 +6,8 @@ public struct PrefixMatch: Hashable, Sendable {
         case memory
         /// The node's disk.
         case disk
+        /// Another node of its cluster.
+        case peer
         /// Anywhere else.
         case other
     }

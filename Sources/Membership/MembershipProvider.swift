@@ -31,6 +31,8 @@ package protocol MembershipProvider: Sendable {
 package protocol MembershipListener: AnyObject, Sendable {
     /// All members there are, this node among them; `revision` grows with each change.
     func membersChanged(_ members: [Member], revision: UInt64)
+    /// The others had no record of this node, or did not keep it: they may have owned its slots meanwhile.
+    func placeWasLost()
     /// Namespaces that other nodes have shared.
     func namespacesShared(_ descriptions: [NamespaceDescription])
     /// All users that the source keeps, as lines of a users file; none when it keeps no users.
@@ -49,6 +51,8 @@ package struct MembershipStatus: Sendable, Hashable {
     package var lossCount: Int
     /// Times this node was registered anew because its registration was gone.
     package var reregistrationCount: Int
+    /// Records of the source that were skipped because they were not what belongs there.
+    package var skippedRecordCount: Int
 
     /// Describes a provider's state.
     package init(
@@ -56,12 +60,14 @@ package struct MembershipStatus: Sendable, Hashable {
         isConnected: Bool = true,
         silenceSeconds: Double = 0,
         lossCount: Int = 0,
-        reregistrationCount: Int = 0
+        reregistrationCount: Int = 0,
+        skippedRecordCount: Int = 0
     ) {
         self.source = source
         self.isConnected = isConnected
         self.silenceSeconds = silenceSeconds
         self.lossCount = lossCount
         self.reregistrationCount = reregistrationCount
+        self.skippedRecordCount = skippedRecordCount
     }
 }

@@ -12,6 +12,8 @@ package struct BoundAddresses: Sendable, Hashable {
     package var eventsPort: Int?
     /// Port that repeats KV events.
     package var eventsReplayPort: Int?
+    /// Port of the control plane.
+    package var controlPort: Int?
 
     /// Creates the value.
     package init(host: String? = nil, port: Int? = nil, unixPath: String? = nil, lmPort: Int? = nil) {

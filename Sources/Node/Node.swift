@@ -56,6 +56,9 @@ package final class Node: Sendable {
         if configuration.users == nil, configuration.port != nil {
             try HostRule.checkWithoutUsers(configuration.host)
         }
+        if configuration.users == nil, configuration.controlPort != nil {
+            try HostRule.checkWithoutUsers(configuration.controlHost)
+        }
         self.configuration = configuration
         self.logger = logger
         self.clock = clock

@@ -1,4 +1,5 @@
 package import Cluster
+package import ControlPlane
 package import Eviction
 
 /// Everything a node is told at its start.
@@ -48,6 +49,15 @@ package struct NodeConfiguration: Sendable {
     package var cluster: ClusterConfiguration?
     /// How routers are told what the node holds; `nil` tells nobody.
     package var events: EventConfiguration?
+
+    /// Port of the control plane over gRPC; 0 takes a free one, `nil` opens none.
+    package var controlPort: Int?
+    /// Address or name that the control plane binds; anything but loopback needs `users`.
+    package var controlHost = "127.0.0.1"
+    /// The control plane's certificates; `nil` is without TLS.
+    package var controlTLS: ControlTLS?
+    /// What the control plane's clients may do.
+    package var controlLimits = ControlLimits()
 
     /// Creates the defaults.
     package init() {}

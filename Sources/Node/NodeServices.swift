@@ -11,6 +11,8 @@ final class NodeServices: Sendable {
     let events: EventService?
     /// The node's part in its cluster, when it is in one.
     let cluster: Cluster?
+    /// Whether somebody wants to know which block follows which.
+    let tellsChains: Bool
     let counters = NodeCounters()
     let connections = ConnectionTable()
     let paddedNils = PaddedNilTable()
@@ -29,6 +31,7 @@ final class NodeServices: Sendable {
         self.store = store
         self.configuration = configuration
         self.events = events
+        tellsChains = events != nil || configuration.controlPort != nil
         authenticator = configuration.users.map(Authenticator.init)
         startedAt = store.clock.monotonicNanoseconds()
         var generator = SystemRandomNumberGenerator()

@@ -16,6 +16,7 @@ final class RunningNode: Sendable {
     private let group: MultiThreadedEventLoopGroup
     private let keepers: [LoopKeeper]
     private let channels: [any Channel]
+    private let control: ControlPart?
     private let prefault: Prefault
     private let logger: Logger
 
@@ -25,6 +26,7 @@ final class RunningNode: Sendable {
         group: MultiThreadedEventLoopGroup,
         keepers: [LoopKeeper],
         channels: [any Channel],
+        control: ControlPart?,
         prefault: Prefault,
         logger: Logger
     ) {
@@ -33,6 +35,7 @@ final class RunningNode: Sendable {
         self.group = group
         self.keepers = keepers
         self.channels = channels
+        self.control = control
         self.prefault = prefault
         self.logger = logger
     }
@@ -51,9 +54,11 @@ final class RunningNode: Sendable {
         let threadCount = configuration.threadCount > 0 ? configuration.threadCount : System.coreCount
         let group = MultiThreadedEventLoopGroup(numberOfThreads: threadCount)
         let events = configuration.events.map { EventService($0, group: group) }
+        let control = configuration.controlPort.map { _ in ControlPart(configuration, logger: logger) }
+        let watcher = WatcherPair.joining([events?.notes, control?.notes])
         let store: BlockStore
         do {
-            store = try await openStore(configuration, watcher: events?.notes, clock: clock, logger: logger)
+            store = try await openStore(configuration, watcher: watcher, clock: clock, logger: logger)
         } catch {
             try? await group.shutdownGracefully()
             throw error
@@ -87,13 +92,24 @@ final class RunningNode: Sendable {
             try await cluster?.start()
             addresses.eventsPort = eventPorts?.port
             addresses.eventsReplayPort = eventPorts?.replayPort
+            do {
+                addresses.controlPort = try await control?.start(
+                    services,
+                    address: addresses.port.map { "\(configuration.host):\($0)" } ?? ""
+                )
+            } catch {
+                for channel in channels { try? await channel.close() }
+                if let path = addresses.unixPath { UnixSocket.remove(path) }
+                throw error
+            }
             let prefault = Prefault(store, isWanted: configuration.prefaults, logger: logger)
             logger.info(
                 "listening",
                 metadata: [
                     "host": "\(addresses.host ?? "none")", "port": "\(addresses.port ?? 0)",
                     "unix": "\(addresses.unixPath ?? "none")", "lm_port": "\(addresses.lmPort ?? 0)",
-                    "events_port": "\(addresses.eventsPort ?? 0)", "threads": "\(threadCount)",
+                    "events_port": "\(addresses.eventsPort ?? 0)",
+                    "control_port": "\(addresses.controlPort ?? 0)", "threads": "\(threadCount)",
                 ]
             )
             return RunningNode(
@@ -102,10 +118,12 @@ final class RunningNode: Sendable {
                 group: group,
                 keepers: Array(keepers.values),
                 channels: channels,
+                control: control,
                 prefault: prefault,
                 logger: logger
             )
         } catch {
+            await control?.stop()
             services.authenticator?.stop()
             await cluster?.stop(leaves: true)
             await events?.stop()
@@ -118,12 +136,14 @@ final class RunningNode: Sendable {
     /// Ends everything in order: listeners, connections, store.
     func stop() async {
         logger.info("draining", metadata: ["connections": "\(services.counters.connectionsNow.value)"])
+        control?.beginDraining()
         // A node that has drained is not coming back; the place of another is kept for its return.
         if let cluster = services.cluster { await cluster.stop(leaves: cluster.drainProgress.phase == .done) }
         for channel in channels { try? await channel.close() }
         if let path = addresses.unixPath { UnixSocket.remove(path) }
         for keeper in keepers { keeper.eventLoop.execute { keeper.drain() } }
         await waitForConnections()
+        await control?.stop()
         services.authenticator?.stop()
         prefault.stop()
         let store = services.store

@@ -23,15 +23,29 @@ extension BlockStore {
 
     /// Loads blocks from wherever they are; `completion` gets a lease or `nil` for each key, in order.
     ///
-    /// Blocks in memory are leased before this returns; the others are read by the store's threads, once however many
-    /// ask, and stay in memory. `completion` is called once, on any thread, possibly before this returns.
+    /// Blocks in memory are leased before this returns; the others are read by the store's threads or fetched from other
+    /// nodes, once however many ask, and stay in memory. `completion` is called once, on any thread, possibly before this
+    /// returns.
     package func load(
         _ space: KeySpace,
         keys: KeyBatch,
         provesChecksum: Bool = true,
         _ completion: @escaping @Sendable ([BlockLease?]) -> Void
     ) {
-        var leases = [BlockLease?](repeating: nil, count: keys.count)
+        let gathering = Gathering(count: keys.count, completion)
+        load(space, keys: keys, provesChecksum: provesChecksum) { index, lease in
+            gathering.arrived(lease, at: index)
+        }
+    }
+
+    /// The same, telling of each key as soon as its block is readable, or known not to be: `arrived` is called once for
+    /// each key, in any order, on any thread.
+    package func load(
+        _ space: KeySpace,
+        keys: KeyBatch,
+        provesChecksum: Bool = true,
+        each arrived: @escaping @Sendable (_ index: Int, BlockLease?) -> Void
+    ) {
         var handles: [BlockHandle] = []
         var toLoad: [Int] = []
         var toFetch: [Int] = []
@@ -41,21 +55,20 @@ extension BlockStore {
             if let lease = lease(identity, key: keys[index], provesChecksum: provesChecksum) {
                 handles.append(lease.handle)
                 countMemoryHit(lease, in: space)
-                leases[index] = lease
+                arrived(index, lease)
             } else if isLoadable(identity) {
                 toLoad.append(index)
             } else if isElsewhere(keys[index], space) {
                 toFetch.append(index)
             } else {
                 countMiss(identity, in: space)
+                arrived(index, nil)
             }
         }
         // From tail to head: a prefix's last blocks are to go before its first.
         handles.reverse()
         memory.touch(handles)
-        guard !toLoad.isEmpty || !toFetch.isEmpty else { return completion(leases) }
-        let gathering = Gathering(leases: leases, missing: toLoad.count + toFetch.count, completion)
-        fetch(toFetch, of: keys, in: space, gathering)
+        fetch(toFetch, of: keys, in: space, arrived)
         for index in toLoad {
             let identity = space.identity(of: keys[index])
             let isTaken = loader.load(identity, key: keys.bytes(at: index)) { [self] lease in
@@ -64,12 +77,12 @@ extension BlockStore {
                 } else {
                     countMiss(identity, in: space)
                 }
-                gathering.arrived(lease, at: index)
+                arrived(index, lease)
             }
             if !isTaken {
                 counters.missesOverload.add()
                 space.counters.misses.add()
-                gathering.arrived(nil, at: index)
+                arrived(index, nil)
             }
         }
     }
@@ -79,13 +92,18 @@ extension BlockStore {
         space.isShared && peers.withLock { $0 }?.role(of: key).mayBeElsewhere == true
     }
 
-    private func fetch(_ indices: [Int], of keys: KeyBatch, in space: KeySpace, _ gathering: Gathering) {
+    private func fetch(
+        _ indices: [Int],
+        of keys: KeyBatch,
+        in space: KeySpace,
+        _ arrived: @escaping @Sendable (_ index: Int, BlockLease?) -> Void
+    ) {
         guard !indices.isEmpty else { return }
         let wanted = indices.map { index in
             let identity = space.identity(of: keys[index])
             return PeerLoader.Wanted(identity: identity, key: keys.bytes(at: index)) { [self] lease in
                 if let lease { countPeerHit(lease, in: space) } else { countMiss(identity, in: space) }
-                gathering.arrived(lease, at: index)
+                arrived(index, lease)
             }
         }
         guard let peers = peers.withLock({ $0 }) else {
@@ -170,9 +188,10 @@ private final class Gathering: Sendable {
     private let state: Mutex<State>
     private let completion: @Sendable ([BlockLease?]) -> Void
 
-    init(leases: [BlockLease?], missing: Int, _ completion: @escaping @Sendable ([BlockLease?]) -> Void) {
-        state = Mutex(State(leases: leases, missing: missing))
+    init(count: Int, _ completion: @escaping @Sendable ([BlockLease?]) -> Void) {
+        state = Mutex(State(leases: Array(repeating: nil, count: count), missing: count))
         self.completion = completion
+        if count == 0 { completion([]) }
     }
 
     func arrived(_ lease: BlockLease?, at index: Int) {

@@ -182,6 +182,11 @@ package final class BlockStore: Sendable {
         handoff.start(peers)
     }
 
+    /// The described namespaces that a tenant has used since the store was opened.
+    package func descriptions(usedBy tenant: Tenant) -> [NamespaceDescription] {
+        registry.descriptions(usedBy: tenant)
+    }
+
     /// The tenant's plain Redis keys of one numbered database.
     package func space(tenant: Tenant, database: Int) -> KeySpace {
         registry.space(tenant: tenant, database: database)

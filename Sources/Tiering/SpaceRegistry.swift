@@ -62,6 +62,13 @@ final class SpaceRegistry: Sendable {
         if let toSave = try result.get() { try save(toSave) }
     }
 
+    /// Those of them that a tenant has used in this run.
+    func descriptions(usedBy tenant: Tenant) -> [NamespaceDescription] {
+        state.withLock { state in
+            state.spaces.values.compactMap { $0.tenant == tenant ? $0.description : nil }
+        }
+    }
+
     func register(tenant: Tenant, description: NamespaceDescription) throws(CacheError) -> KeySpace {
         let result: Result<(KeySpace, [NamespaceDescription]?), CacheError> = state.withLock { state in
             var toSave: [NamespaceDescription]?

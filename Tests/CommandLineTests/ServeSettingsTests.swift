@@ -115,6 +115,28 @@ struct ServeSettingsTests {
         }
     }
 
+    @Test(
+        "the control plane needs users beyond loopback, and TLS whole",
+        arguments: [
+            ([.controlPort: "70000"], "0 to 65535"),
+            ([.controlPort: "0", .controlHost: "0.0.0.0"], "--users"),
+            ([.controlPort: "0", .controlTLSCertificate: "/dev/null"], "--control-tls-key"),
+            ([.controlPort: "0", .controlTLSClientCA: "/dev/null"], "--control-tls-cert"),
+            (
+                [.controlPort: "0", .controlTLSCertificate: "/nowhere", .controlTLSKey: "/dev/null"],
+                "no such file"
+            ),
+        ] as [([ServeSetting: String], String)]
+    )
+    func control(flags: [ServeSetting: String], hint: String) throws {
+        let settings = try ServeSettings(flags: flags, environment: [:], file: nil)
+        #expect {
+            try ServeConfiguration(settings)
+        } throws: { error in
+            (error as? CommandFailure)?.description.contains(hint) == true
+        }
+    }
+
     @Test("each setting has a flag of the same name")
     func flagsExist() {
         let help = Larder.helpMessage(for: ServeCommand.self, columns: 100)

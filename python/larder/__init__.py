@@ -9,6 +9,8 @@
 >>> client.put_from(ns, keys[held.count:], new_blocks, tokens=16)         # doctest: +SKIP
 """
 
+from pkgutil import extend_path
+
 from . import hashing
 from ._version import __version__
 from .aio import AsyncClient
@@ -17,6 +19,9 @@ from .client import Client
 from .errors import LarderError
 from .namespace import Namespace
 from .results import Blocks, Lease, Match, PutResult
+
+# Code that grpcio generates from proto/larder/v1 is `larder.v1`, wherever on the path it lies.
+__path__ = extend_path(__path__, __name__)
 
 __all__ = [
     "AsyncClient",

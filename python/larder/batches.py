@@ -1,4 +1,4 @@
-"""How a call with many payloads becomes several requests."""
+"""How a call with many payloads becomes several requests, on one connection or on several."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from .limits import PAYLOAD_REQUEST_BYTES_MAX, PAYLOAD_REQUEST_KEYS_MAX
 
 
-def cut(indices: Sequence[int], sizes: Sequence[int]) -> list[list[int]]:
-    """Cuts a call with many payloads into requests of bounded length; `sizes` by index, 0 where it is not known."""
+def cut(
+    indices: Sequence[int], sizes: Sequence[int], bytes_max: int = PAYLOAD_REQUEST_BYTES_MAX
+) -> list[list[int]]:
+    """Cuts a call with many payloads into requests of at most `bytes_max`; `sizes` by index, 0 where it is not known."""
     batches: list[list[int]] = []
     byte_count = 0
     for index in indices:
@@ -17,7 +19,7 @@ def cut(indices: Sequence[int], sizes: Sequence[int]) -> list[list[int]]:
         if (
             batch is None
             or len(batch) >= PAYLOAD_REQUEST_KEYS_MAX
-            or byte_count + size > PAYLOAD_REQUEST_BYTES_MAX
+            or byte_count + size > bytes_max
         ):
             batch = []
             batches.append(batch)
@@ -25,3 +27,15 @@ def cut(indices: Sequence[int], sizes: Sequence[int]) -> list[list[int]]:
         batch.append(index)
         byte_count += size
     return batches
+
+
+def share(sizes: Sequence[int], count: int) -> list[list[int]]:
+    """Deals payloads out to `count` connections: each takes the next when it has the fewest bytes. All end at about the
+    same time, and what leads the call is under way first on all of them."""
+    shares: list[list[int]] = [[] for _ in range(count)]
+    byte_counts = [0] * count
+    for index, size in enumerate(sizes):
+        lane = byte_counts.index(min(byte_counts))
+        shares[lane].append(index)
+        byte_counts[lane] += size
+    return shares

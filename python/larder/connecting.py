@@ -13,6 +13,7 @@ from typing import Any
 from .deadline import Deadline
 from .endpoint import Endpoint
 from .errors import ConnectionLost
+from .limits import LOCAL_SEND_BYTES
 
 
 class Resolver:
@@ -80,8 +81,7 @@ def connect(endpoint: Endpoint, resolver: Resolver | None, deadline: Deadline) -
         try:
             problem = _try(sock, address, share)
             if not problem:
-                if family != socket.AF_UNIX:
-                    _tune(sock)
+                _tune(sock)
                 return sock
         except OSError as error:
             problem = os.strerror(error.errno) if error.errno else str(error)
@@ -91,16 +91,19 @@ def connect(endpoint: Endpoint, resolver: Resolver | None, deadline: Deadline) -
 
 
 def _tune(sock: socket.socket) -> None:
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    address = ipaddress.ip_address(sock.getpeername()[0].partition("%")[0])
-    if address.is_loopback or (getattr(address, "ipv4_mapped", None) or address).is_loopback:
+    if sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        address = ipaddress.ip_address(sock.getpeername()[0].partition("%")[0])
+        if not (getattr(address, "ipv4_mapped", None) or address).is_loopback:
+            return
         # Where BBR is the system's default it paces by timers, on loopback too, where there is nothing to congest.
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
         except OSError:
             # A kernel that refuses keeps its default: slower, not wrong.
             pass
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LOCAL_SEND_BYTES)
 
 
 def _try(sock: socket.socket, address: Any, seconds: float) -> str:

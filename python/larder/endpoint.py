@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
@@ -22,6 +23,16 @@ class Endpoint:
     def is_unix(self) -> bool:
         """Whether it is a Unix socket: on this host, and able to pass descriptors."""
         return bool(self.path)
+
+    @property
+    def is_on_this_host(self) -> bool:
+        """Whether it is known to be, by the address alone."""
+        if self.is_unix or self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
     def __str__(self) -> str:
         if self.path:

@@ -30,7 +30,8 @@ DEFAULT_ADDRESS = "127.0.0.1:7379"
 class EngineSettings:
     """How an adapter reaches its node."""
 
-    address: str = DEFAULT_ADDRESS
+    #: May hold a password.
+    address: str = field(default=DEFAULT_ADDRESS, repr=False)
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     lookup_deadline_ms: int = 250

@@ -154,7 +154,7 @@ class PrefixCache:
                 break
         return memory[:count].view(self._dtype).view(count, *self._shape) if count else None
 
-    def _cut(self, cache: DynamicCache, start: int, end: int):
+    def _cut(self, cache: DynamicCache, start: int, end: int) -> Any:
         """The payloads of blocks `start` to `end`, as rows of bytes."""
         size = self.tokens_per_block
         blocks = torch.empty((end - start, *self._shape), dtype=self._dtype)

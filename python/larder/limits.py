@@ -21,6 +21,13 @@ PAYLOAD_REQUEST_KEYS_MAX = 32
 PAYLOAD_REQUEST_BYTES_MAX = 16 << 20
 #: Payload bytes that make another connection worth while for a call.
 STREAM_BYTES_MIN = 8 << 20
+#: Bytes on their way to a node on this host, for each connection: more do not stay in the processor's caches until the
+#: node reads them, fewer wake both sides more often.
+LOCAL_SEND_BYTES = 512 << 10
+#: For the same reason, payload bytes of one request to a node on this host that has more than one payload in its reply,
+LOCAL_REQUEST_BYTES_MAX = 2 << 20
+#: and such requests that are sent before the first of their replies is read.
+LOCAL_REQUESTS_AHEAD = 2
 #: Requests for payloads that are sent before the first of their replies is read.
 REQUESTS_AHEAD = 4
 

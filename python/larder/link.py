@@ -13,7 +13,7 @@ from concurrent.futures import wait
 from typing import Any, TypeVar
 
 from . import wire
-from .batches import cut
+from .batches import share
 from .breaker import PASS, REFUSE_AND_PROBE, BreakerPolicy, CircuitBreaker
 from .connection import Connection
 from .counters import Counters
@@ -55,6 +55,10 @@ class NodeLink:
         self.pool = Pool(endpoint, username, password, connections, self.counters, attaches)
         # A call uses one connection itself, and one is left to look-ups.
         self._helpers = Helpers(max(0, connections - 2))
+        # A stream to a node on this host keeps two processors busy, one at each end: more of them only push each other's
+        # bytes out of the caches. Through shared memory the node has nothing to do.
+        is_socket = endpoint.is_on_this_host and not attaches
+        self._streams_max = max(1, len(os.sched_getaffinity(0)) // 2) if is_socket else 0
         self._refused_at = 0.0
         _links.add(self)
 
@@ -92,23 +96,21 @@ class NodeLink:
         """
         self.counters.add(calls=1)
         limit = self._limit(deadline)
-        batches = cut(range(len(sizes)), sizes)
-        helper_count = self._helpers.take(min(len(batches), sum(sizes) // STREAM_BYTES_MIN) - 1)
-        shares = [
-            [index for batch in batches[lane :: helper_count + 1] for index in batch]
-            for lane in range(helper_count + 1)
-        ]
+        streams = min(len(sizes), sum(sizes) // STREAM_BYTES_MIN)
+        if self._streams_max:
+            streams = min(streams, self._streams_max)
+        shares = share(sizes, self._helpers.take(streams - 1) + 1)
 
-        def carry(share: list[int]) -> str:
+        def carry(indices: list[int]) -> str:
             try:
                 self._admit()
-                self._run(True, limit.copy(), functools.partial(ask, share))
+                self._run(True, limit.copy(), functools.partial(ask, indices))
                 return ""
             except LarderError as error:
                 self.note(error)
                 return error.code
 
-        futures = [self._helpers.run(functools.partial(carry, share)) for share in shares[1:]]
+        futures = [self._helpers.run(functools.partial(carry, indices)) for indices in shares[1:]]
         try:
             failures = [carry(shares[0])]
         finally:
@@ -146,12 +148,15 @@ class NodeLink:
 
     def _probe(self) -> None:
         assert self._policy is not None
-        if self.pool.probe(self._policy.probe_timeout):
+        problem = self.pool.probe(self._policy.probe_timeout)
+        if problem is None:
             self.breaker.succeeded()
             logger.info("%s answers again", self.endpoint)
-        else:
-            self.counters.add(breaker_openings=1)
-            self.breaker.probe_failed()
+            return
+        # A node takes its time to refuse a password: the look-up that met it may have been over before.
+        self._say_if_refused(problem)
+        self.counters.add(breaker_openings=1)
+        self.breaker.probe_failed()
 
     def _run(self, payloads: bool, deadline: Deadline, ask: Callable[[Connection, Deadline], Result]) -> Result:
         """Runs `ask` on a connection, once more on a new one when it met one that was lost while it was idle."""
@@ -195,6 +200,10 @@ class NodeLink:
     def note(self, error: LarderError) -> None:
         self.counters.add(**{error.code: 1})
         logger.debug("%s: %s", self.endpoint, error)
+        self._say_if_refused(error)
+
+    def _say_if_refused(self, error: LarderError) -> None:
+        """Tells the operator what no waiting mends, once a minute."""
         now = time.monotonic()
         if error.code == "unauthorized" and now - self._refused_at > 60:
             self._refused_at = now

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .client import Client
@@ -48,7 +48,7 @@ def store(
     return held
 
 
-def _calls(chunks: Sequence[Any]):
+def _calls(chunks: Sequence[Any]) -> Iterator[tuple[int, int, list[memoryview]]]:
     """Cuts chunks into calls of at most `CALL_BYTES_MAX`, or one chunk: each call has its own deadline."""
     start = byte_count = 0
     views: list[memoryview] = []

@@ -92,9 +92,10 @@ class LarderL2Adapter(L2AdapterInterface):
         ended = []
         with self._lock:
             for key in keys:
-                lease, left = self._leases.get(key, (None, None))
-                if lease is None:
+                held = self._leases.get(key)
+                if held is None:
                     continue
+                lease, left = held
                 left[key] -= 1
                 if left[key] <= 0:
                     del left[key], self._leases[key]

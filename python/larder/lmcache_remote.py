@@ -13,7 +13,7 @@ import asyncio
 import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, Optional
 
 from lmcache import utils as lmcache_utils
 from lmcache.utils import CacheEngineKey
@@ -24,6 +24,9 @@ from .engine_settings import EngineSettings
 from .limits import KEY_BYTES_MAX
 from .lmcache_chunks import bytes_of, load, store
 from .namespace import Namespace
+
+#: Chunks, or None for those that are not there. (`list` is a method of the connector.)
+Chunks = list[Optional[MemoryObj]]
 
 #: How long a chunk that a lookup found stays readable, milliseconds.
 LEASE_MS = 10_000
@@ -157,19 +160,19 @@ class LarderConnector(RemoteConnector):
             self._namespace, names, lease_ms=self._lease_ms, prefetch=True, deadline=self._deadline
         ).count
 
-    def _get(self, keys: Sequence[CacheEngineKey]) -> list[MemoryObj | None]:
-        chunks: list[MemoryObj | None] = []
+    def _get(self, keys: Sequence[CacheEngineKey]) -> Chunks:
+        chunks: list[MemoryObj] = []
         for _ in keys:
             chunk = self._local.allocate(self.meta_shapes, self.meta_dtypes, self.meta_fmt)
             if chunk is None:
                 break
             chunks.append(chunk)
         arrived = load(self._client, self._namespace, [_name(key) for key in keys[: len(chunks)]], chunks)
-        for place, is_here in enumerate(arrived):
+        for chunk, is_here in zip(chunks, arrived):
             if not is_here:
-                chunks[place].ref_count_down()
-                chunks[place] = None
-        return chunks + [None] * (len(keys) - len(chunks))
+                chunk.ref_count_down()
+        found = [chunk if is_here else None for chunk, is_here in zip(chunks, arrived)]
+        return found + [None] * (len(keys) - len(chunks))
 
     def _put(self, keys: Sequence[CacheEngineKey], chunks: Sequence[MemoryObj]) -> None:
         whole = [

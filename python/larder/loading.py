@@ -11,7 +11,12 @@ from .batches import cut
 from .connection import Connection
 from .deadline import Deadline
 from .errors import LarderError
-from .limits import REQUESTS_AHEAD
+from .limits import (
+    LOCAL_REQUEST_BYTES_MAX,
+    LOCAL_REQUESTS_AHEAD,
+    PAYLOAD_REQUEST_BYTES_MAX,
+    REQUESTS_AHEAD,
+)
 from .link import NodeLink
 from .namespace import Namespace
 from .wire import ErrorReply
@@ -34,11 +39,13 @@ def load(
     wait, and so few that their bytes always fit into what the system buffers.
     """
     sizes = [0 if place is None else len(place) for place in places]
-    waiting = deque(cut(wanted, sizes))
+    is_near = link.endpoint.is_on_this_host
+    ahead = LOCAL_REQUESTS_AHEAD if is_near else REQUESTS_AHEAD
+    waiting = deque(cut(wanted, sizes, LOCAL_REQUEST_BYTES_MAX if is_near else PAYLOAD_REQUEST_BYTES_MAX))
     asked: deque[tuple[list[int], bool]] = deque()
     problem: LarderError | None = None
     while waiting or asked:
-        while waiting and len(asked) < REQUESTS_AHEAD:
+        while waiting and len(asked) < ahead:
             batch = waiting.popleft()
             request = wire.keys_request(b"KV.GET", ns.wire_id, (), [keys[index] for index in batch])
             asked.append((batch, link.send(connection, ns, [request], deadline)))

@@ -25,12 +25,12 @@ class _PyBuffer(ctypes.Structure):
     ]
 
 
-_get_buffer = ctypes.pythonapi.PyObject_GetBuffer
-_get_buffer.argtypes = [ctypes.py_object, ctypes.POINTER(_PyBuffer), ctypes.c_int]
-_get_buffer.restype = ctypes.c_int
-_release_buffer = ctypes.pythonapi.PyBuffer_Release
-_release_buffer.argtypes = [ctypes.POINTER(_PyBuffer)]
-_release_buffer.restype = None
+# Functions of our own: those that `ctypes.pythonapi` hands out belong to the whole process, and whoever else uses them
+# gives them other argument types.
+_get_buffer = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.POINTER(_PyBuffer), ctypes.c_int)(
+    ("PyObject_GetBuffer", ctypes.pythonapi)
+)
+_release_buffer = ctypes.PYFUNCTYPE(None, ctypes.POINTER(_PyBuffer))(("PyBuffer_Release", ctypes.pythonapi))
 
 
 class Address:
@@ -70,7 +70,7 @@ def _from_library() -> Callable[[int, int], int] | None:
 
 def _from_package() -> Callable[[int, int], int] | None:
     try:
-        from xxhash import xxh3_64_intdigest  # type: ignore[import-not-found]
+        from xxhash import xxh3_64_intdigest
     except ImportError:
         return None
 

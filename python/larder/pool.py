@@ -13,7 +13,7 @@ from .connection import Connection, Stream
 from .counters import Counters
 from .deadline import Deadline
 from .endpoint import Endpoint
-from .errors import LarderError, TimedOut
+from .errors import ConnectionLost, LarderError, TimedOut, violation
 from .wire import ErrorReply
 
 logger = logging.getLogger("larder")
@@ -223,21 +223,25 @@ class Pool:
             for descriptor in descriptors:
                 os.close(descriptor)
 
-    def probe(self, seconds: float) -> bool:
-        """Whether the node answers on a new connection, which is kept for the next call."""
+    def probe(self, seconds: float) -> LarderError | None:
+        """None when the node answers on a new connection, which is kept for the next call; else why it does not."""
         deadline = Deadline(seconds)
         connection = None
+        problem: LarderError | None = None
         try:
             connection = self.open(deadline)
             connection.stream.send([wire.request(b"PING")], deadline)
-            answered = bool(connection.stream.reply(deadline) == "PONG")
-        except (LarderError, OSError):
-            answered = False
+            if connection.stream.reply(deadline) != "PONG":
+                problem = violation("PING was not answered by PONG")
+        except LarderError as error:
+            problem = error
+        except OSError as error:
+            problem = ConnectionLost("unreachable", str(error))
         if connection is None:
-            return False
+            return problem
         with self._changed:
             keeps = (
-                answered
+                problem is None
                 and not self._is_closed
                 and self._pid == os.getpid()
                 and len(self._idle) + len(self._busy) + self._opening < self._count
@@ -247,7 +251,7 @@ class Pool:
                 self._changed.notify()
         if not keeps:
             connection.stream.close()
-        return answered
+        return problem
 
     def close(self) -> None:
         """Ends the connections that wait; those that are lent end with their call."""

@@ -12,7 +12,7 @@ import ctypes
 import hashlib
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set as AbstractSet
 from typing import Any
 
 import sglang.version
@@ -63,8 +63,10 @@ class LarderBackend(HiCacheStorage):
         self._lease_ms = config.pop("lease_ms", LEASE_MS)
         self._ttl_ms = config.pop("ttl_ms", None)
         self._settings = EngineSettings.take(config)
-        if not extra.get("interface_v1"):
-            log.warning('larder: without "interface_v1": 1 SGLang copies every page and asks for pages one by one')
+        #: Whether SGLang moves pages with the functions of interface v1; else whole pages as tensors, to the flat pool.
+        self._is_in_place = bool(extra.get("interface_v1"))
+        if not self._is_in_place:
+            log.warning('larder: without "interface_v1": 1 SGLang copies every page')
         self._config = storage_config
         self._client: Client = self._settings.client()
         self._flat = Namespace(self._settings.described(self._description(FLAT, True)))
@@ -77,6 +79,8 @@ class LarderBackend(HiCacheStorage):
         super().register_mem_pool_host(mem_pool_host)
         if getattr(mem_pool_host, "kv_buffer", True) is not None:
             self._pools[PoolName.KV] = self._pool(PoolName.KV, mem_pool_host)
+            whole_pages = {**self._pages_of(PoolName.KV, mem_pool_host), "pool": FLAT}
+            self._flat = Namespace(self._settings.described(whole_pages))
 
     def register_mem_host_pool_v2(self, host_pool: Any, host_pool_name: Any) -> None:
         super().register_mem_host_pool_v2(host_pool, host_pool_name)
@@ -86,11 +90,13 @@ class LarderBackend(HiCacheStorage):
     # Interface v1
 
     def batch_exists(self, keys: list[str], extra_info: HiCacheStorageExtraInfo | None = None) -> int:
+        if not self._is_in_place:
+            return self._leading(self._flat, [_key(key, 0) for key in keys])
         pool = self._pools.get(PoolName.KV)
         if pool is None:
             # The pages of such a model are in its other pools alone.
             return len(keys)
-        return self._leading(pool, keys)
+        return self._leading_pages(pool, keys)
 
     def batch_get_v1(
         self, keys: list[str], host_indices: torch.Tensor, extra_info: HiCacheStorageExtraInfo | None = None
@@ -193,10 +199,15 @@ class LarderBackend(HiCacheStorage):
     # What pages are
 
     def _pool(self, name: Any, host: Any) -> _Pool:
-        is_replicated = self._config.is_mla_model and (name == PoolName.KV or not _is_split_by_heads(name, host))
         pool = _Pool(host)
+        description = {**self._pages_of(name, host), "pieces": pool.piece_sizes}
+        pool.namespace = Namespace(self._settings.described(description))
+        return pool
+
+    def _pages_of(self, name: Any, host: Any) -> dict[str, Any]:
+        """What decides what the bytes of a pool's pages mean, however they are cut."""
+        is_replicated = self._config.is_mla_model and (name == PoolName.KV or not _is_split_by_heads(name, host))
         description = self._description(str(name), not is_replicated)
-        description["pieces"] = pool.piece_sizes
         description["pool_kind"] = type(host).__name__
         dtype = getattr(host, "dtype", None)
         if dtype is not None:
@@ -205,8 +216,7 @@ class LarderBackend(HiCacheStorage):
             value = getattr(host, attribute, None)
             if isinstance(value, (int, str)):
                 description[f"host_{attribute}"] = value
-        pool.namespace = Namespace(self._settings.described(description))
-        return pool
+        return description
 
     def _description(self, pool: str, is_sharded: bool) -> dict[str, Any]:
         config = self._config
@@ -237,24 +247,23 @@ class LarderBackend(HiCacheStorage):
             return [False] * len(keys)
         return move(pool, keys, transfer.host_indices)
 
-    def _leading(self, pool: _Pool, keys: Sequence[str]) -> int:
+    def _leading_pages(self, pool: _Pool, keys: Sequence[str]) -> int:
         """How many of the first pages are held whole."""
-        match = self._client.match(
-            pool.namespace,
-            pool.keys(keys),
-            lease_ms=self._lease_ms,
-            prefetch=True,
-            deadline=self._settings.lookup_deadline,
-        )
-        return match.count // pool.keys_per_page
+        return self._leading(pool.namespace, pool.keys(keys)) // pool.keys_per_page
 
-    def _served_lengths(self, transfer: PoolTransfer, keys: Sequence[str]) -> set[int]:
+    def _leading(self, namespace: Namespace, keys: list[bytes]) -> int:
+        match = self._client.match(
+            namespace, keys, lease_ms=self._lease_ms, prefetch=True, deadline=self._settings.lookup_deadline
+        )
+        return match.count
+
+    def _served_lengths(self, transfer: PoolTransfer, keys: Sequence[str]) -> AbstractSet[int]:
         """The prefix lengths, in pages, for which a pool has what its policy asks for."""
         pool = self._pools.get(transfer.name)
         if pool is None:
             return set()
         if transfer.hit_policy is PoolHitPolicy.ALL_PAGES:
-            return set(range(1, self._leading(pool, keys) + 1))
+            return set(range(1, self._leading_pages(pool, keys) + 1))
         held = self._held(pool, keys)
         window = max(1, len(transfer.keys or ()))
         return {

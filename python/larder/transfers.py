@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Callable, Hashable, Sequence
+from typing import Any, Callable, Iterator, Sequence
 
 from .client import Client
 from .namespace import Namespace
@@ -26,7 +26,8 @@ QUEUED_STORE_BYTES_MAX = 1 << 30
 class Transfer:
     """Some blocks to load or to store, and what became of them."""
 
-    id: Hashable
+    #: Anything hashable of the caller's.
+    id: Any
     keys: Sequence[bytes]
     #: The memory of each block; taken when the transfer begins, given back when it ends.
     buffers: Callable[[int], memoryview]
@@ -68,7 +69,7 @@ class Transfers:
         self._counters: Counter[str] = Counter()
         self._client = client
         self._namespace = namespace
-        self._put_options = {"tokens": tokens_per_block, "ttl_ms": ttl_ms, "durable": durable}
+        self._put_options: dict[str, Any] = {"tokens": tokens_per_block, "ttl_ms": ttl_ms, "durable": durable}
         self._queued_store_bytes_max = queued_store_bytes_max
         self._after_load = after_load
         self._lock = threading.Condition()
@@ -191,7 +192,7 @@ class Transfers:
                     buffer.release()
             transfer.done += [is_held(result) for result in results]
 
-    def _calls(self, transfer: Transfer):
+    def _calls(self, transfer: Transfer) -> Iterator[tuple[list[bytes], list[memoryview]]]:
         """Cuts a transfer into calls of at most `CALL_BYTES_MAX`, or one block."""
         block_bytes = transfer.byte_count // max(1, len(transfer.keys))
         step = max(1, CALL_BYTES_MAX // max(1, block_bytes))

@@ -10,6 +10,7 @@ Written against vLLM 0.33's `KVConnectorBase_V1`.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import logging
@@ -18,7 +19,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Iterable
+from typing import TYPE_CHECKING, Any, Iterable, Iterator
 
 import torch
 import vllm
@@ -77,7 +78,7 @@ class LarderConnectorStats(KVConnectorStats):
     """Counts of blocks and bytes, by what became of them."""
 
     def reset(self) -> None:
-        self.data = {}
+        self.data: dict[str, Any] = {}
 
     def aggregate(self, other: KVConnectorStats) -> KVConnectorStats:
         for name, count in other.data.items():
@@ -105,12 +106,11 @@ class LarderConnector(KVConnectorBase_V1, SupportsHMA):
         staging_bytes = config.pop("staging_bytes", STAGING_BYTES)
         settings = EngineSettings.take(config)
         layout = _Layout(vllm_config, kv_cache_config)
-        self._scheduler: _SchedulerHalf | None = None
-        self._worker: _WorkerHalf | None = None
+        self._half: _SchedulerHalf | _WorkerHalf
         if role is KVConnectorRole.SCHEDULER:
-            self._scheduler = _SchedulerHalf(layout, settings, lease_ms)
+            self._half = self._scheduler = _SchedulerHalf(layout, settings, lease_ms)
         else:
-            self._worker = _WorkerHalf(layout, settings, ttl_ms, staging_bytes)
+            self._half = self._worker = _WorkerHalf(layout, settings, ttl_ms, staging_bytes)
 
     @property
     def requires_kv_delivery(self) -> bool:
@@ -173,7 +173,7 @@ class LarderConnector(KVConnectorBase_V1, SupportsHMA):
     # Both
 
     def get_kv_connector_stats(self) -> KVConnectorStats | None:
-        counters = (self._scheduler or self._worker).take_counters()
+        counters = self._half.take_counters()
         return LarderConnectorStats(data=dict(counters)) if counters else None
 
     @classmethod
@@ -181,7 +181,7 @@ class LarderConnector(KVConnectorBase_V1, SupportsHMA):
         return LarderConnectorStats(data=data or {})
 
     def shutdown(self) -> None:
-        (self._scheduler or self._worker).shutdown()
+        self._half.shutdown()
 
 
 @dataclass
@@ -511,7 +511,7 @@ class _WorkerHalf:
         self._client = settings.client()
         self._deadline = settings.transfer_deadline
         self._memories: dict[int, _GroupMemory] = {}
-        self._staging: torch.Tensor | None = None
+        self._staging = torch.empty(0, dtype=torch.uint8)
         self._stream: torch.cuda.Stream | None = None
         self._waiting: Counter[str] = Counter()
         self._failed_blocks: set[int] = set()
@@ -548,9 +548,7 @@ class _WorkerHalf:
                     Transfer(
                         id=req_id,
                         keys=[block.key for block in part],
-                        buffers=lambda index, size=memory.block_bytes: memoryview(self._staging.numpy())[
-                            index * size : (index + 1) * size
-                        ],
+                        buffers=functools.partial(self._staged, memory.block_bytes),
                         is_load=True,
                         byte_count=memory.block_bytes * len(part),
                         context=(memory, [block.block_id for block in part], ready),
@@ -568,7 +566,7 @@ class _WorkerHalf:
                 Transfer(
                     id=None,
                     keys=[block.key for block in part],
-                    buffers=lambda index, copied=copied: memoryview(copied[index].numpy()),
+                    buffers=functools.partial(_row, copied),
                     is_load=False,
                     byte_count=byte_count,
                 )
@@ -609,13 +607,17 @@ class _WorkerHalf:
         self._transfers.close(self._deadline * max(1, self._transfers.unfinished_count) + 5.0)
         self._client.close()
 
-    def _parts(self, blocks: list[_Block]):
+    def _parts(self, blocks: list[_Block]) -> Iterator[tuple[_GroupMemory, list[_Block]]]:
         """Blocks of one group, few enough for the staging memory."""
         for index, memory in self._memories.items():
             mine = [block for block in blocks if block.group == index]
             step = max(1, CALL_BYTES_MAX // memory.block_bytes)
             for start in range(0, len(mine), step):
                 yield memory, mine[start : start + step]
+
+    def _staged(self, size: int, index: int) -> memoryview:
+        """The staging memory of one block of a call."""
+        return memoryview(self._staging.numpy())[index * size : (index + 1) * size]
 
     def _scatter(self, transfer: Transfer) -> None:
         """On the load thread: what arrived goes from the staging memory to its blocks."""
@@ -678,6 +680,10 @@ class _GroupMemory:
         for layer, size in zip(self._layers, self._sizes):
             layer.index_copy_(0, ids, payloads[:, start : start + size].reshape(len(block_ids), *layer.shape[1:]))
             start += size
+
+
+def _row(payloads: torch.Tensor, index: int) -> memoryview:
+    return memoryview(payloads[index].numpy())
 
 
 def _host_memory(byte_count: int, device: torch.device) -> torch.Tensor:

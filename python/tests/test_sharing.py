@@ -1,5 +1,6 @@
 """The node's memory: what is lent stays, what is not proved is not given, and what a dead client held comes back."""
 
+import ctypes
 import gc
 import os
 import pickle
@@ -192,6 +193,16 @@ class Lending(NodeCase):
                 with self.larder.borrow(self.ns, keys) as blocks:
                     self.assertEqual(blocks.in_place, [True])
                     self.assertEqual(bytes(blocks[0]), payload(size, size))
+
+    def test_others_may_use_the_interpreters_functions_as_they_like(self):
+        function = ctypes.pythonapi.PyObject_GetBuffer
+        before = function.argtypes
+        function.argtypes = [ctypes.c_int]
+        self.addCleanup(setattr, function, "argtypes", before)
+        keys, payloads = self.put(1)
+        buffers = [bytearray(MIB)]
+        self.assertEqual(self.larder.get_into(self.ns, keys, buffers), [True])
+        self.assertEqual(buffers, payloads)
 
     def test_shared_memory_can_be_done_without(self):
         node = Node(

@@ -5,11 +5,53 @@ import os
 import random
 import threading
 import unittest
+from unittest import mock
 
 from fake import FakeServer
 from support import DESCRIPTION, NodeCase, payload
 
 import larder
+from larder.batches import share
+from larder.endpoint import Endpoint, parse_endpoint
+
+
+class Streams(unittest.TestCase):
+    """How a large call is dealt out to several connections."""
+
+    def test_each_gets_about_as_much_and_what_leads_is_under_way_first(self):
+        shares = share([2 << 20] * 32, 3)
+        self.assertEqual([len(indices) for indices in shares], [11, 11, 10])
+        self.assertEqual([indices[0] for indices in shares], [0, 1, 2])
+        self.assertEqual(sorted(sum(shares, [])), list(range(32)))
+        self.assertEqual(share([100, 1, 1, 1, 1], 2), [[0], [1, 2, 3, 4]])
+        self.assertEqual(share([5, 5], 1), [[0, 1]])
+
+    def test_what_is_on_this_host_is_known_by_its_address(self):
+        for text, is_here in (
+            ("127.0.0.1:7379", True), ("localhost", True), ("[::1]:7379", True), ("unix:///run/larder.sock", True),
+            ("10.0.0.1:7379", False), ("larder.example:7379", False), ("[2001:db8::1]:7379", False),
+        ):
+            self.assertIs(parse_endpoint(text).is_on_this_host, is_here, text)
+
+
+class LargeCalls(NodeCase):
+    settings = {"memory": "256MiB"}
+
+    def test_one_goes_over_several_connections_to_a_node_elsewhere(self):
+        for is_here in (False, True):
+            with self.subTest(is_here), mock.patch.object(Endpoint, "is_on_this_host", is_here):
+                client = self.client(deadline=120)
+                ns = self.namespace(client)
+                client.clear(ns)
+                keys = [b"%d" % index for index in range(24)]
+                payloads = [payload((3 << 20) + index, index) for index in range(24)]
+                self.assertTrue(all(client.put_from(ns, keys, payloads)))
+                buffers = [bytearray(len(block)) for block in payloads]
+                self.assertTrue(all(client.get_into(ns, keys, buffers)))
+                self.assertEqual(buffers, payloads)
+                self.assertEqual(client.get_many(ns, keys), payloads)
+                if not is_here:
+                    self.assertGreater(client.counters["connects"], 1)
 
 
 class Threads(NodeCase):

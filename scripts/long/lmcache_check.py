@@ -8,6 +8,9 @@ For chunks of 1 to 32 MiB: put, look up, get with equal bytes, batches, prefixes
 a storm of misses. Then the node is stopped in order and started again, and a fresh client must find all chunks again,
 with equal bytes, from disk.
 
+The plugins also meet a node with users: who has the right password shares chunks, everyone else has misses, a line in
+the log that says why, and no password in it.
+
 Each way runs in a process of its own under a watchdog, since LMCache's native client (resp, l2resp) can lose a
 completion of its own and then waits for ever (it submits, and registers what to wake afterwards): such a call is
 repeated a few times and counted as "lost completion". The same client hangs on the plain nil that an in-process key
@@ -20,6 +23,7 @@ miss is a miss.
 
 import argparse
 import concurrent.futures
+import logging
 import os
 import pathlib
 import shutil
@@ -37,6 +41,7 @@ sys.path.insert(0, str(PYTHON))
 WAYS = ["redis", "resp", "valkey", "lm", "l2resp", "l2valkey", "plugin", "l2plugin"]
 SIZES = [1, 2, 4, 8, 16, 32]
 MODEL = "check/llama-8b"
+USER, PASSWORD, WRONG = "engine", "Open:Sesame/1", "Sesame/2"
 
 
 def chunk_count(mebibytes):
@@ -99,7 +104,7 @@ class Report:
 class InProcess:
     """RemoteBackend with one of the connectors, for one chunk size."""
 
-    def __init__(self, way, port, mebibytes, content, report):
+    def __init__(self, way, port, mebibytes, content, report, credentials=None):
         import asyncio
 
         import torch
@@ -116,6 +121,8 @@ class InProcess:
         threading.Thread(target=self.loop.run_forever, daemon=True).start()
         # No recipe for resp: its in-process form is not to be used.
         recipe = {"remote_url": f"resp://127.0.0.1:{port}"} if way == "resp" else recipe_of(f"lmcache-{way}.yaml", port)
+        if way == "plugin":
+            recipe["extra_config"]["larder"].update(credentials or {})
         here = {
             "local_cpu": False, "max_local_cpu_size": max(0.25, mebibytes * 24 / 1024), "save_unfull_chunk": False,
             "extra_config": {"save_chunk_meta": False, **recipe.get("extra_config", {})}, "blocking_timeout_secs": 10,
@@ -222,6 +229,25 @@ class InProcess:
         self._check("alive after it", lambda: self._equal(
             self._call(lambda: self.backend.get_blocking(self.key("c1"))), "c1"))
 
+    @property
+    def adapter_of_larder(self):
+        return getattr(self.backend.connection, "_connector", self.backend.connection)
+
+    def as_user(self, who, is_let_in):
+        """At a node with users: `who` is let in, or has misses."""
+        names = ["c0", "c1"]
+        keys = [self.key(name) for name in names]
+        call, check = self._call, self._check
+        if is_let_in:
+            check(f"{who}: put", lambda: self._put_batch(names))
+            check(f"{who}: look up", lambda: all(self._appears(key) for key in keys))
+            check(f"{who}: get", lambda: self._get_batch(keys, names))
+            return
+        check(f"{who}: look up misses", lambda: call(lambda: self.backend.batched_contains(keys)) == 0)
+        check(f"{who}: put ends", lambda: (self._put("c2"), True)[1])
+        check(f"{who}: get misses", lambda: [call(lambda key=key: self.backend.get_blocking(key)) for key in keys]
+              == [None] * 2)
+
     def _put(self, name, version=1):
         self._call(lambda: self.backend.submit_put_task(self.key(name), self.chunk(name, version)).result(30), 31)
         return self.backend.put_failed_count == 0
@@ -266,7 +292,7 @@ class InProcess:
 class MultiProcess:
     """An L2 adapter, for one chunk size."""
 
-    def __init__(self, way, port, mebibytes, content, report):
+    def __init__(self, way, port, mebibytes, content, report, credentials=None):
         import select
 
         import torch
@@ -284,7 +310,10 @@ class MultiProcess:
         from lmcache.v1.distributed.l2_adapters.valkey_l2_adapter import ValkeyL2AdapterConfig
 
         kinds = {"l2resp": RESPL2AdapterConfig, "l2valkey": ValkeyL2AdapterConfig, "l2plugin": PluginL2AdapterConfig}
-        configuration = kinds[way].from_dict(recipe_of(f"lmcache-{way.replace('l2', 'l2-')}.json", port))
+        recipe = recipe_of(f"lmcache-{way.replace('l2', 'l2-')}.json", port)
+        if way == "l2plugin":
+            recipe["adapter_params"].update(credentials or {})
+        configuration = kinds[way].from_dict(recipe)
         buffer = torch.empty(MIB, dtype=torch.uint8)
         memory = L1MemoryDesc(ptr=buffer.data_ptr(), size=MIB, align_bytes=1)
         self.buffer = buffer
@@ -386,6 +415,22 @@ class MultiProcess:
         check("load of the deleted key", lambda: self.load([names[1]]) == [None])
         check("store of the deleted key", lambda: self.store([names[1]]))
 
+    @property
+    def adapter_of_larder(self):
+        return self.adapter
+
+    def as_user(self, who, is_let_in):
+        """At a node with users: `who` is let in, or has misses."""
+        names, check = ["c0", "c1"], self._check
+        if is_let_in:
+            check(f"{who}: store", lambda: self.store(names))
+            check(f"{who}: look up", lambda: self.look_up(names) == [True] * 2)
+            check(f"{who}: load", lambda: self.load(names) == [True] * 2)
+            return
+        check(f"{who}: look up misses", lambda: self.look_up(names) == [False] * 2)
+        check(f"{who}: store fails and ends", lambda: self.store(["c2"]) is False)
+        check(f"{who}: load misses", lambda: self.load(names) == [None] * 2)
+
     def second(self):
         names = [f"c{number}" for number in range(chunk_count(self.mebibytes))]
         check = self._check
@@ -399,12 +444,50 @@ class MultiProcess:
         pass
 
 
+class Lines(logging.Handler):
+    """What the package larder logs."""
+
+    def __init__(self):
+        super().__init__(logging.DEBUG)
+        self.lines = []
+
+    def emit(self, record):
+        self.lines.append(self.format(record))
+
+
+def meet_users(kind, settings, content, report):
+    """A plugin with the right credentials, and with several that are not."""
+    log = logging.getLogger("larder")
+    log.setLevel(logging.DEBUG)
+    patient = {"lookup_deadline_ms": 60_000, "transfer_deadline_ms": 60_000}
+    everyone = {
+        "right password": {"username": USER, "password": PASSWORD},
+        "wrong password": {"username": USER, "password": WRONG},
+        "unknown user": {"username": "nobody", "password": PASSWORD},
+        "nobody": {},
+        "right password, again": {"username": USER, "password": PASSWORD},
+    }
+    for who, credentials in everyone.items():
+        lines, is_let_in = Lines(), who.startswith("right")
+        log.addHandler(lines)
+        subject = kind(settings.way, settings.port, settings.sizes[0], content, report, {**credentials, **patient})
+        subject.as_user(who, is_let_in)
+        log.removeHandler(lines)
+        text = "\n".join(lines.lines)
+        report.check(f"{who}: the log says why", ("refuses this client" in text) is not is_let_in, text[-300:])
+        shown = text + repr(subject.adapter_of_larder) + repr(vars(subject.adapter_of_larder).get("_settings"))
+        report.check(f"{who}: no password is shown", "Sesame" not in shown and "Traceback" not in text)
+
+
 def client(settings):
     """The process that has LMCache in it: one way, one phase, all sizes."""
     os.environ["LMCACHE_LOG_LEVEL"] = "ERROR"
     report = Report(settings.way)
     content = Content(settings.seed)
     kind = MultiProcess if settings.way.startswith("l2") else InProcess
+    if settings.phase == "users":
+        meet_users(kind, settings, content, report)
+        settings.sizes = []
     for mebibytes in settings.sizes:
         subject = kind(settings.way, settings.port, mebibytes, content, report)
         getattr(subject, settings.phase)()
@@ -447,10 +530,26 @@ class Run:
                 self._client(way, "second", lm_port if way == "lm" else node.port)
             status, _ = node.stop()
             self.verdict.expect(status == 0, f"exit status {status} after SIGTERM; {node.ending()}")
+            self._meet_users([way for way in ways if way.endswith("plugin")], work)
         counts = ", ".join(f"{way} {passed}/{total}" for way, (passed, total) in self.counts.items())
         return self.verdict.finish(
             f"{counts}; {self.notes} completions lost within LMCache's client; seed {self.settings.seed}"
         )
+
+    def _meet_users(self, ways, work):
+        if not ways:
+            return
+        users = os.path.join(work, "users.txt")
+        subprocess.run(
+            [self.settings.larder, "user", "add", users, USER, "--tenant", "team-a", "--password-file", "-"],
+            input=PASSWORD + "\n", text=True, check=True, capture_output=True,
+        )
+        node = Node(self.settings.larder, None, os.path.join(work, "guarded.log"), arguments=["--users", users])
+        node.start(probe=lambda connection: connection.call("AUTH", USER, PASSWORD) in (b"OK", "OK"))
+        for way in ways:
+            self._client(way, "users", node.port)
+        status, _ = node.stop()
+        self.verdict.expect(status == 0, f"exit status {status} after SIGTERM; {node.ending()}")
 
     def _client(self, way, phase, port):
         started = time.monotonic()

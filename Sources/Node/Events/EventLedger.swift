@@ -1,4 +1,5 @@
 internal import Blocks
+internal import ControlPlane
 internal import KVEvents
 internal import Tiering
 
@@ -14,18 +15,18 @@ struct EventLedger: ~Copyable {
     }
 
     private struct Topic {
-        let bytes: [UInt8]
+        let name: EventTopic
         var collector = EventCollector()
     }
 
     private let store: BlockStore
-    private let podID: String
+    private let grouping: EventGrouping
     private let announcedBlockCountMax: Int
     private let counters: EventCounters
     private var watched: [Watched] = []
     private var places: [KeyPrefix: Int] = [:]
     private var topics: [Topic] = []
-    private var topicPlaces: [[UInt8]: Int] = [:]
+    private var topicPlaces: [EventTopic: Int] = [:]
     private var announcedCount = 0
     private var found: [(place: Int, identity: BlockIdentity, key: [UInt8])] = []
     private var surveys: [(place: Int, next: BlockStore.SurveyPlace)] = []
@@ -34,10 +35,15 @@ struct EventLedger: ~Copyable {
     /// Blocks that one step of a survey looks at.
     private static let surveyStepCount = 512
 
-    init(store: BlockStore, configuration: EventConfiguration, counters: EventCounters) {
+    init(
+        store: BlockStore,
+        grouping: EventGrouping,
+        configuration: EventConfiguration,
+        counters: EventCounters
+    ) {
         self.store = store
         self.counters = counters
-        podID = configuration.podID
+        self.grouping = grouping
         announcedBlockCountMax = configuration.announcedBlockCountMax
     }
 
@@ -47,22 +53,32 @@ struct EventLedger: ~Copyable {
     /// that would be wrong: a router may take it for all that the node has told, whatever the topic.
     mutating func open(_ space: KeySpace) {
         guard places[space.prefix] == nil, let description = space.description else { return }
-        if topics.isEmpty {
-            for known in store.descriptions { _ = topic(of: known) }
-            clear()
+        let topic: Int
+        switch grouping {
+        case .byModel(let podID):
+            if topics.isEmpty {
+                for known in store.descriptions { _ = place(of: .model(podID: podID, known)) }
+                clear()
+            }
+            topic = place(of: .model(podID: podID, description))
+        case .bySpace:
+            topic = place(of: .space(SpaceName(tenant: space.tenant, namespace: space.namespace)))
         }
-        let topic = topic(of: description)
         places[space.prefix] = watched.count
         surveys.append((watched.count, .start))
         watched.append(Watched(space: space, topic: topic, blocks: AnnouncedBlocks(prefix: space.prefix)))
     }
 
-    private mutating func topic(of description: NamespaceDescription) -> Int {
-        let bytes = Array("kv@\(podID)@\(description.model ?? description.id.description)".utf8)
-        if let known = topicPlaces[bytes] { return known }
-        topicPlaces[bytes] = topics.count
-        topics.append(Topic(bytes: bytes))
+    private mutating func place(of topic: EventTopic) -> Int {
+        if let known = topicPlaces[topic] { return known }
+        topicPlaces[topic] = topics.count
+        topics.append(Topic(name: topic))
         return topics.count - 1
+    }
+
+    /// What is announced of a tenant's namespaces.
+    func announced(of tenant: Tenant) -> [(id: NamespaceID, blocks: AnnouncedBlocks)] {
+        watched.compactMap { $0.space.tenant == tenant ? ($0.space.namespace, $0.blocks) : nil }
     }
 
     /// Looks at what a note is about.
@@ -124,10 +140,10 @@ struct EventLedger: ~Copyable {
     }
 
     /// Gives the gathered events of each topic that has some.
-    mutating func takeBatches(_ body: (_ topic: [UInt8], _ events: [KVEvent]) -> Void) {
+    mutating func takeBatches(_ body: (_ topic: EventTopic, _ events: [KVEvent]) -> Void) {
         for topic in topics.indices where !topics[topic].collector.events.isEmpty {
             let events = topics[topic].collector.take()
-            body(topics[topic].bytes, events)
+            body(topics[topic].name, events)
         }
     }
 

@@ -7,7 +7,8 @@ internal import Tiering
 /// The thread that turns notes into messages.
 final class EventPublisher: Sendable {
     private let notes: EventNotes
-    private let hub: EventHub
+    private let outlet: any EventOutlet
+    private let grouping: EventGrouping
     private let counters: EventCounters
     private let configuration: EventConfiguration
     private let store: BlockStore
@@ -24,13 +25,15 @@ final class EventPublisher: Sendable {
 
     init(
         notes: EventNotes,
-        hub: EventHub,
+        outlet: any EventOutlet,
+        grouping: EventGrouping,
         store: BlockStore,
         configuration: EventConfiguration,
         counters: EventCounters
     ) {
         self.notes = notes
-        self.hub = hub
+        self.outlet = outlet
+        self.grouping = grouping
         self.store = store
         self.configuration = configuration
         self.counters = counters
@@ -52,7 +55,12 @@ final class EventPublisher: Sendable {
     }
 
     private func run() {
-        var ledger = EventLedger(store: store, configuration: configuration, counters: counters)
+        var ledger = EventLedger(
+            store: store,
+            grouping: grouping,
+            configuration: configuration,
+            counters: counters
+        )
         let gathering = Doorbell()
         let gatheringMilliseconds = Int(configuration.gatheringTime / .milliseconds(1))
         var partsToSweep = 0
@@ -88,6 +96,7 @@ final class EventPublisher: Sendable {
                 for _ in 0..<ledger.sweepPartCount / Self.idleSweepCount { ledger.sweep() }
                 publish(&ledger)
             }
+            outlet.allPublished(ledger)
         }
         tell(notes.take(), &ledger)
         ledger.clear()
@@ -107,7 +116,7 @@ final class EventPublisher: Sendable {
     }
 
     private func publish(_ ledger: inout EventLedger) {
-        let seconds = Double(store.clock.unixMilliseconds()) / 1_000
+        let now = store.clock.unixMilliseconds()
         ledger.takeBatches { topic, events in
             for event in events {
                 switch event {
@@ -117,7 +126,7 @@ final class EventPublisher: Sendable {
                 }
             }
             counters.events.add(events.count)
-            hub.publish(topic: topic, events, seconds: seconds)
+            outlet.publish(events, on: topic, unixMilliseconds: now)
         }
     }
 }

@@ -39,7 +39,8 @@ final class EventService: Sendable {
     func start(_ store: BlockStore) {
         let publisher = EventPublisher(
             notes: notes,
-            hub: hub,
+            outlet: hub,
+            grouping: .byModel(podID: configuration.podID),
             store: store,
             configuration: configuration,
             counters: counters

@@ -65,7 +65,7 @@ extension RedisConnection {
         in space: KeySpace
     ) {
         self.lesson = lesson
-        if services.events != nil {
+        if services.tellsChains {
             chain = EventChain(keys(of: request), prefix: space.prefix, matchedCount: match.tiers.count)
         }
         reply.array(3)

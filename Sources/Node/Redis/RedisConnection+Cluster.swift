@@ -33,93 +33,62 @@ extension RedisConnection {
     // MARK: Blocks
 
     private func deleteEverywhere(_ request: BlockRequest, _ space: KeySpace, _ cluster: Cluster) {
-        let keys = keys(of: request)
-        // Here first: what comes back from a fetch that is under way finds itself deleted.
-        let own = store.deleteEach(space, keys: keys)
-        let completion = later { (connection: RedisConnection, answers: Cluster.Answers) in
-            let deleted = zip(own, answers.replies).count { $0 || $1?.integer == 1 }
-            guard answers.silent.isEmpty else {
-                return connection.failPartly(answers, "deleted \(deleted) blocks")
+        let completion = later { (connection: RedisConnection, flags: Cluster.Flags) in
+            let deleted = flags.values.count { $0 }
+            guard flags.silent.isEmpty else {
+                return connection.fail(silent: flags.silent, "deleted \(deleted) blocks")
             }
             connection.reply.integer(deleted)
         }
-        cluster.scatter("KV.DEL", space, [], keys, to: .everybody, completion)
+        cluster.delete(space, keys(of: request), completion)
     }
 
     private func pinEverywhere(_ request: BlockRequest, _ space: KeySpace, _ cluster: Cluster) {
-        let keys = keys(of: request)
-        let now = store.clock.unixMilliseconds()
-        let until = request.timeToLiveMilliseconds.map { now &+ UInt64($0) } ?? .max
-        let options = request.timeToLiveMilliseconds.map { ["TTL", String($0)] } ?? []
-        // A near copy is not pinned: it is its keepers that keep it.
-        let own = store.pinKept(space, keys: keys, until: until) { cluster.isKeeper(of: $0) }
-        let completion = later { (connection: RedisConnection, answers: Cluster.Answers) in
-            connection.replyFlags(zip(own, answers.replies).map { $0 || $1?.integer == 1 })
+        let completion = later { (connection: RedisConnection, flags: Cluster.Flags) in
+            connection.replyFlags(flags.values)
         }
-        cluster.scatter("KV.PIN", space, options, keys, to: .keepers, completion)
+        let milliseconds = request.timeToLiveMilliseconds.map { UInt64($0) }
+        cluster.pin(space, keys(of: request), milliseconds: milliseconds, completion)
     }
 
     private func unpinEverywhere(_ request: BlockRequest, _ space: KeySpace, _ cluster: Cluster) {
-        let keys = keys(of: request)
-        let own = store.unpin(space, keys: keys)
-        let completion = later { (connection: RedisConnection, answers: Cluster.Answers) in
-            connection.replyFlags(zip(own, answers.replies).map { $0 || $1?.integer == 1 })
+        let completion = later { (connection: RedisConnection, flags: Cluster.Flags) in
+            connection.replyFlags(flags.values)
         }
-        // Second copies are pinned too.
-        cluster.scatter("KV.UNPIN", space, [], keys, to: .everybody, completion)
+        cluster.unpin(space, keys(of: request), completion)
     }
 
     private func prefetchEverywhere(_ request: BlockRequest, _ space: KeySpace, _ cluster: Cluster) {
-        let keys = keys(of: request)
-        let own = store.prefetch(space, keys: keys)
-        let completion = later { (connection: RedisConnection, answers: Cluster.Answers) in
-            connection.reply.integer(own + answers.replies.count { $0?.integer == 1 })
+        let completion = later { (connection: RedisConnection, count: Int) in connection.reply.integer(count)
         }
-        cluster.scatter("KV.PREFETCH", space, [], keys, to: .keepers, completion)
+        cluster.prefetch(space, keys(of: request), completion)
     }
 
     private func explainEverywhere(_ request: BlockRequest, _ space: KeySpace, _ cluster: Cluster) {
-        let keys = keys(of: request)
-        let own = (0..<keys.count).map { index -> String? in
-            cluster.isKeeper(of: keys[index]) ? store.explain(space, key: keys[index]).line : nil
-        }
-        let completion = later { (connection: RedisConnection, answers: Cluster.Answers) in
-            connection.reply.array(own.count)
-            for (own, other) in zip(own, answers.replies) {
-                connection.reply.bulk(
-                    own ?? other?.text ?? "unreachable: the node that keeps this key does not answer"
-                )
+        let completion = later { (connection: RedisConnection, lines: [String?]) in
+            connection.reply.array(lines.count)
+            for line in lines {
+                connection.reply.bulk(line ?? "unreachable: the node that keeps this key does not answer")
             }
         }
-        cluster.scatter("KV.EXPLAIN", space, [], keys, to: .keepers, completion)
+        cluster.explain(space, keys(of: request), completion)
     }
 
     private func clearEverywhere(_ cluster: Cluster) {
         guard let space = namespaceSpace(at: 1) else { return }
-        let own = store.clear(space)
-        let completion = later {
-            (connection: RedisConnection, answer: (replies: [Reply], silent: [String])) in
-            let cleared = answer.replies.reduce(own) { $0 + Int(clamping: $1.integer ?? 0) }
+        let completion = later { (connection: RedisConnection, answer: (count: Int, silent: [NodeName])) in
             guard answer.silent.isEmpty else {
-                return connection.failSilent(answer.silent, "cleared \(cleared) blocks and copies")
+                return connection.fail(silent: answer.silent, "cleared \(answer.count) blocks and copies")
             }
-            connection.reply.integer(cleared)
+            connection.reply.integer(answer.count)
         }
-        cluster.broadcast(space.tenant, database: 0, ["KV.CLEAR", space.namespace.description]) {
-            replies,
-            silent in
-            completion((replies, silent.map(\.description)))
-        }
-    }
-
-    private func failPartly(_ answers: Cluster.Answers, _ done: String) {
-        failSilent(answers.silent.map(\.description), done)
+        cluster.clear(space) { completion(($0, $1)) }
     }
 
     /// What was asked of all nodes has not reached all.
-    private func failSilent(_ names: [String], _ done: String) {
+    private func fail(silent names: [NodeName], _ done: String) {
         fail(
-            "CLUSTERDOWN \(done), but \(names.sorted().joined(separator: ", ")) did not answer and may still hold some: "
+            "CLUSTERDOWN \(done), but \(names.map(\.description).sorted().joined(separator: ", ")) did not answer and may still hold some: "
                 + "repeat this when it is back"
         )
     }
@@ -142,21 +111,16 @@ extension RedisConnection {
         let databases = command == .flushall ? Array(0..<Self.databaseCount) : [session.database]
         if !isCount { for database in databases { _ = store.clear(space(of: user, database: database)) } }
         let completion = later {
-            (connection: RedisConnection, answer: (replies: [Reply], silent: [String])) in
+            (connection: RedisConnection, answer: (replies: [Reply], silent: [NodeName])) in
             let total = answer.replies.reduce(own) { $0 + Int(clamping: $1.integer ?? 0) }
             guard answer.silent.isEmpty || isCount else {
-                return connection.failSilent(answer.silent, "flushed the other nodes")
+                return connection.fail(silent: answer.silent, "flushed the other nodes")
             }
             if isCount { connection.reply.integer(total) } else { connection.reply.simple("OK") }
         }
         cluster.broadcast(user.tenant, database: session.database, words) { replies, silent in
-            completion((replies, silent.map(\.description)))
+            completion((replies, silent))
         }
         return true
     }
-}
-
-extension Explanation {
-    /// A word for programs and a sentence for people.
-    var line: String { "\(rawValue): \(sentence)" }
 }

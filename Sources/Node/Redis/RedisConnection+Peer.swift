@@ -144,19 +144,16 @@ extension RedisConnection {
     /// KV.FETCH: for each key its head and its payload, or nil twice.
     func fetchBlocks(_ request: BlockRequest, _ space: KeySpace) {
         guard session.peer != nil else { return failForPeers() }
-        readMany(request.first..<arguments.count, in: space) { connection, leases in
-            connection.reply.array(2 * leases.count)
-            for lease in leases where connection.phase != .closed {
-                guard let lease else {
-                    connection.reply.null()
-                    connection.reply.null()
-                    continue
-                }
-                connection.reply.bulk(
-                    bytes: BlockHead.encode(lease.attributes, payloadChecksum: lease.payloadChecksum)
-                )
-                if !connection.send(lease, from: space) { connection.reply.null() }
+        reply.array(2 * request.count)
+        readMany(request.first..<arguments.count, in: space) { connection, lease in
+            guard let lease else {
+                connection.reply.null()
+                return connection.reply.null()
             }
+            connection.reply.bulk(
+                bytes: BlockHead.encode(lease.attributes, payloadChecksum: lease.payloadChecksum)
+            )
+            if !connection.send(lease, from: space) { connection.reply.null() }
         }
     }
 

@@ -46,7 +46,7 @@ extension RedisConnection {
     /// The pairs of one request are taken for neighbours in a chain; the first follows what the connection's last match
     /// has shown.
     func options(_ options: PutOptions, keyIndex: Int, isFirst: Bool, in space: KeySpace) -> PutOptions {
-        guard services.events != nil else { return options }
+        guard services.tellsChains else { return options }
         var options = options
         options.predecessor =
             isFirst

@@ -171,14 +171,14 @@ extension RedisConnection {
 
     private func answerMany(_ own: [Int], _ gathered: [Int: Reply]) {
         let space = databaseSpace
-        readMany(1..<arguments.count, among: own, in: space) { connection, leases in
-            connection.reply.array(connection.arguments.count - 1)
-            for index in 1..<connection.arguments.count where connection.phase != .closed {
-                if let lease = leases[index - 1] {
-                    if !connection.send(lease, from: space) { connection.reply.null() }
-                } else {
-                    connection.pass(on: gathered[index] ?? .null)
-                }
+        reply.array(arguments.count - 1)
+        var index = 0
+        readMany(1..<arguments.count, among: own, in: space) { connection, lease in
+            index += 1
+            if let lease {
+                if !connection.send(lease, from: space) { connection.reply.null() }
+            } else {
+                connection.pass(on: gathered[index] ?? .null)
             }
         }
     }

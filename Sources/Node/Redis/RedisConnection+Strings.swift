@@ -62,41 +62,58 @@ extension RedisConnection {
 
     /// An array of payload or nil for keys, streamed from the arena under leases.
     func sendMany(_ indices: Range<Int>, from space: KeySpace) {
-        readMany(indices, in: space) { connection, leases in
-            connection.reply.array(leases.count)
-            for lease in leases where connection.phase != .closed {
-                let isSent = lease.map { connection.send($0, from: space) } ?? false
-                if !isSent { connection.reply.null() }
-            }
+        reply.array(indices.count)
+        readMany(indices, in: space) { connection, lease in
+            let isSent = lease.map { connection.send($0, from: space) } ?? false
+            if !isSent { connection.reply.null() }
         }
     }
 
-    /// Looks keys up, those on disk with one load, and goes on with a lease or `nil` for each.
+    /// Looks keys up and goes on with a lease or `nil` for each, in their order: with those in memory at once, with
+    /// others as they arrive from disk or from other nodes. Keys that are not `wanted` are `nil`.
     func readMany(
         _ indices: Range<Int>,
         among wanted: [Int]? = nil,
         in space: KeySpace,
-        _ body: @escaping (RedisConnection, [BlockLease?]) -> Void
+        _ body: @escaping (RedisConnection, BlockLease?) -> Void
     ) {
-        var leases = [BlockLease?](repeating: nil, count: indices.count)
-        var onDisk: [Int] = []
+        var leases = [BlockLease??](repeating: .some(nil), count: indices.count)
+        var places: [Int] = []
         for index in wanted ?? Array(indices) where arguments.isKey(at: index) {
             let place = index - indices.lowerBound
             switch store.lookup(space, key: arguments.key(at: index), provesChecksum: false) {
             case .memory(let lease): leases[place] = lease
-            case .stored: onDisk.append(place)
+            case .stored:
+                leases[place] = .none
+                places.append(place)
             case .absent: break
             }
         }
-        guard !onDisk.isEmpty else { return body(self, leases) }
-        let held = leases
-        let places = onDisk
-        let completion = later { (connection: RedisConnection, loaded: [BlockLease?]) in
-            var leases = held
-            for (place, lease) in zip(places, loaded) { leases[place] = lease }
-            body(connection, leases)
+        let queue = ReadQueue(leases)
+        guard !places.isEmpty else { return take(from: queue, nil, body) }
+        let arrivals = ReadArrivals()
+        let awaited = places
+        store.load(space, keys: arguments.keys(at: places.map { indices.lowerBound + $0 })) { index, lease in
+            arrivals.arrived(awaited[index], lease)
         }
-        store.load(space, keys: arguments.keys(at: places.map { indices.lowerBound + $0 }), completion)
+        take(from: queue, arrivals, body)
+    }
+
+    /// Goes on with what has arrived, and waits for the rest.
+    private func take(
+        from queue: ReadQueue,
+        _ arrivals: ReadArrivals?,
+        _ body: @escaping (RedisConnection, BlockLease?) -> Void
+    ) {
+        if let arrivals { queue.take(arrivals.takeAll()) }
+        while phase != .closed, let lease = queue.next() { body(self, lease) }
+        guard let arrivals, phase != .closed, !queue.isEmpty else { return }
+        // What is there goes out meanwhile.
+        deliverMeanwhile()
+        let resume = later { (connection: RedisConnection, _: Void) in
+            connection.take(from: queue, arrivals, body)
+        }
+        arrivals.whenMore { resume(()) }
     }
 
     /// What is known of a key without reading it.

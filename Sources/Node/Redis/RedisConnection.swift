@@ -318,6 +318,15 @@ final class RedisConnection: ConnectionDriver {
         hasUnflushed = true
     }
 
+    /// Sends the part of a reply that is there, while the request waits for the rest.
+    func deliverMeanwhile() {
+        guard !isMuted else { return }
+        handOver()
+        guard hasUnflushed else { return }
+        hasUnflushed = false
+        transport?.flush()
+    }
+
     func deliver() {
         handOver()
         if hasUnflushed {

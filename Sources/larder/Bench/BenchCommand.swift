@@ -11,11 +11,14 @@ struct BenchCommand: AsyncParsableCommand {
               larder bench shared --unix node.sock
               larder bench bare --port 7400
               larder bench codec --dtype bfloat16
+              larder bench placement
 
             Options without a subcommand are those of server; larder bench server --help tells them.
             """,
         subcommands: [
-            ServerBenchCommand.self, SharedBenchCommand.self, CodecBenchCommand.self, BareServerCommand.self,
+            ServerBenchCommand.self, SharedBenchCommand.self, CodecBenchCommand.self,
+            PlacementBenchCommand.self,
+            BareServerCommand.self,
         ],
         defaultSubcommand: ServerBenchCommand.self
     )

@@ -104,6 +104,12 @@ struct DoctorCommand: ParsableCommand {
             let failure = PortProbe.bindFailure(host: host, port: port)
             findings.append(PortProbe.judge(name, host: host, port: port, failure: failure))
         }
+        if let port = node.controlPort {
+            let failure = PortProbe.bindFailure(host: node.controlHost, port: port)
+            findings.append(
+                PortProbe.judge("control port", host: node.controlHost, port: port, failure: failure)
+            )
+        }
         return findings
     }
 

@@ -56,6 +56,11 @@ struct ServeCommand: AsyncParsableCommand {
 
             'larder cluster status' shows who is there, 'larder cluster drain' hands a node's blocks over before it goes.
 
+            CONTROL PLANE: --control-port serves larder.v1 and grpc.health.v1 over gRPC, as proto/ describes them: match by \
+            tokens, pin, warm, clear, figures, events with replay, blocks in and out. With --users, calls carry \
+            'authorization: Basic ...'; with --control-tls-cert and --control-tls-key it speaks TLS, and with \
+            --control-tls-client-ca to clients with a certificate alone.
+
             SIGNALS: SIGTERM or SIGINT stops accepting, writes RAM to disk within --drain-timeout and exits 0; a \
             second one exits 1 at once. SIGHUP is ignored.
             """
@@ -128,7 +133,7 @@ struct ServeCommand: AsyncParsableCommand {
             return CommandFailure(
                 .unavailable,
                 "\(place) or another listener's address is taken: stop its owner (see 'ss -ltnp'), or choose "
-                    + "another --port, --lm-port, --events-port or --unix"
+                    + "another --port, --lm-port, --events-port, --control-port or --unix"
             )
         case EADDRNOTAVAIL:
             return CommandFailure(
@@ -166,6 +171,7 @@ struct ServeCommand: AsyncParsableCommand {
             fields["node"] = "\(cluster.own.name)"
             fields["cluster"] = "\(cluster.provider.status.source)"
         }
+        if let port = addresses.controlPort { fields["control_port"] = "\(port)" }
         if let directory = node.dataDirectory, node.diskByteCount > 0 {
             fields["data_dir"] = "\(directory)"
             fields["disk"] = "\(ByteCount(bytes: node.diskByteCount).exactText)"

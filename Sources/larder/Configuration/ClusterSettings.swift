@@ -2,6 +2,7 @@ internal import Blocks
 internal import Cluster
 internal import Foundation
 internal import LarderClient
+internal import Logging
 internal import Membership
 internal import Node
 internal import Placement
@@ -11,11 +12,12 @@ enum ClusterSettings {
     /// What the settings say, `nil` for a node that is alone.
     static func cluster(
         _ settings: ServeSettings,
-        _ node: NodeConfiguration
+        _ node: NodeConfiguration,
+        logger: Logger
     ) throws(CommandFailure) -> ClusterConfiguration? {
         guard let source = settings.optionalText(.cluster) else { return nil }
         let own = try member(settings, node)
-        var cluster = ClusterConfiguration(own: own, provider: try provider(source, settings))
+        var cluster = ClusterConfiguration(own: own, provider: try provider(source, settings, logger))
         if let path = settings.optionalText(.clusterSecret) {
             cluster.secret = try secret(at: path)
         } else if !ServeConfiguration.isLoopback(node.host) || !ServeConfiguration.isLoopback(own.host) {
@@ -64,6 +66,7 @@ enum ClusterSettings {
             name: nodeName,
             host: host,
             port: port,
+            controlPort: UInt16(clamping: node.controlPort ?? 0),
             weight: UInt32(clamping: weight == 0 ? memoryGiB : weight),
             state: .joining,
             run: UInt64(Date().timeIntervalSince1970 * 1_000),
@@ -74,13 +77,32 @@ enum ClusterSettings {
 
     private static func provider(
         _ source: String,
-        _ settings: ServeSettings
+        _ settings: ServeSettings,
+        _ logger: Logger
     ) throws(CommandFailure) -> any MembershipProvider {
         if source.hasPrefix("static:") { return StaticMembership(try members(source, settings)) }
-        throw CommandFailure(
-            .configuration,
-            "\(settings[.cluster].origin): '\(source)' is neither etcd://HOST:PORT/PREFIX nor static:NAME=HOST:PORT,..."
-        )
+        guard source.hasPrefix("etcd://") || source.hasPrefix("etcds://") else {
+            throw CommandFailure(
+                .configuration,
+                "\(settings[.cluster].origin): a cluster is etcd://HOST:PORT/PREFIX or static:NAME=HOST:PORT,..."
+            )
+        }
+        let files = [ServeSetting.etcdCA, .etcdCert, .etcdKey].map { settings.optionalText($0) }
+        let memberTTL = try settings.timeSpan(.memberTTL).duration
+        do throws(CacheError) {
+            let tls =
+                try files.contains { $0 != nil }
+                ? EtcdTLSFiles(authorities: files[0], certificate: files[1], key: files[2]) : nil
+            let configuration = try EtcdConfiguration(
+                url: source,
+                passwordFile: settings.optionalText(.etcdPasswordFile),
+                tls: tls,
+                memberTTL: memberTTL
+            )
+            return EtcdMembership(configuration, logger: logger)
+        } catch {
+            throw CommandFailure(.configuration, "\(settings[.cluster].origin): \(error.message)")
+        }
     }
 
     /// Reads `static:NAME=HOST:PORT[*WEIGHT],...`.

@@ -1,4 +1,5 @@
 internal import Blocks
+internal import ControlPlane
 internal import Eviction
 internal import KVEvents
 internal import Logging
@@ -37,6 +38,9 @@ struct ServeConfiguration {
         node.limits.handshakeTimeout = try settings.timeSpan(.handshakeTimeout).duration
         node.limits.idleTimeout = try settings.timeSpan(.idleTimeout).duration
         node.events = try Self.events(settings)
+        node.controlPort = try settings.optionalCount(.controlPort, in: 0...65_535)
+        node.controlHost = try settings.text(.controlHost)
+        node.controlTLS = try Self.controlTLS(settings)
         if let path = settings.optionalText(.users) {
             node.users = try Self.users(at: path)
         } else if !Self.isLoopback(node.host) {
@@ -46,7 +50,18 @@ struct ServeConfiguration {
                     + "and name it with --users, or listen on 127.0.0.1"
             )
         }
-        node.cluster = try ClusterSettings.cluster(settings, node)
+        node.cluster = try ClusterSettings.cluster(
+            settings,
+            node,
+            logger: .standardError(label: "larder", level: logLevel, format: logFormat)
+        )
+        if node.users == nil, node.controlPort != nil, !Self.isLoopback(node.controlHost) {
+            throw CommandFailure(
+                .configuration,
+                "\(settings[.controlHost].origin): a control plane on \(node.controlHost) needs users; make a file with "
+                    + "'larder user add' and name it with --users, or listen on 127.0.0.1"
+            )
+        }
         self.node = node
     }
 
@@ -77,6 +92,22 @@ struct ServeConfiguration {
         events.dialect = dialect
         events.hashForm = hashForm
         return events
+    }
+
+    private static func controlTLS(_ settings: ServeSettings) throws(CommandFailure) -> ControlTLS? {
+        let certificate = settings.optionalText(.controlTLSCertificate)
+        let key = settings.optionalText(.controlTLSKey)
+        let clientCA = settings.optionalText(.controlTLSClientCA)
+        guard let certificate, let key else {
+            let given: [ServeSetting] = [.controlTLSCertificate, .controlTLSKey, .controlTLSClientCA]
+            guard let half = given.first(where: { settings.optionalText($0) != nil }) else { return nil }
+            throw CommandFailure(
+                .configuration,
+                "\(settings[half].origin): TLS needs both --control-tls-cert and --control-tls-key"
+            )
+        }
+        for path in [certificate, key] + (clientCA.map { [$0] } ?? []) { _ = try InputFile.text(at: path) }
+        return ControlTLS(certificatePath: certificate, keyPath: key, clientCAPath: clientCA)
     }
 
     private static func users(at path: String) throws(CommandFailure) -> UserFile {

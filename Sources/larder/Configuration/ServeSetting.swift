@@ -19,6 +19,11 @@ enum ServeSetting: String, CaseIterable, Sendable {
     case cluster
     case nodeName = "node-name"
     case advertise
+    case memberTTL = "member-ttl"
+    case etcdPasswordFile = "etcd-password-file"
+    case etcdCA = "etcd-ca"
+    case etcdCert = "etcd-cert"
+    case etcdKey = "etcd-key"
     case clusterSecret = "cluster-secret"
     case weight
     case replicas
@@ -31,6 +36,11 @@ enum ServeSetting: String, CaseIterable, Sendable {
     case eventsDialect = "events-dialect"
     case eventsHashes = "events-hashes"
     case eventsPod = "events-pod"
+    case controlPort = "control-port"
+    case controlHost = "control-host"
+    case controlTLSCertificate = "control-tls-cert"
+    case controlTLSKey = "control-tls-key"
+    case controlTLSClientCA = "control-tls-client-ca"
     case threads
     case connections
     case putWait = "put-wait"
@@ -54,12 +64,16 @@ enum ServeSetting: String, CaseIterable, Sendable {
         case .host: "127.0.0.1"
         case .port: "7379"
         case .unix, .lmPort, .dataDir, .users, .eventsPort, .eventsReplayPort, .eventsPod: nil
-        case .cluster, .nodeName, .advertise, .clusterSecret: nil
+        case .cluster, .nodeName, .advertise, .clusterSecret, .etcdPasswordFile, .etcdCA, .etcdCert, .etcdKey:
+            nil
+        case .memberTTL: "30s"
         case .weight: "0"
         case .replicas: "1"
         case .peerLookupTimeout: "100ms"
         case .peerLoadTimeout: "1s"
         case .joinTimeout: "10m"
+        case .controlPort, .controlTLSCertificate, .controlTLSKey, .controlTLSClientCA: nil
+        case .controlHost: "127.0.0.1"
         case .memory: "2GiB"
         case .memoryPolicy: "forecast"
         case .memoryCodec: "none"
@@ -108,6 +122,13 @@ enum ServeSetting: String, CaseIterable, Sendable {
             "The node's name in its cluster, which it keeps over restarts; the host's name unless given."
         case .advertise:
             "HOST:PORT at which clients and other nodes reach this one; --host and --port unless given."
+        case .memberTTL:
+            "How long a node that stopped or is cut off from etcd keeps its place, 2s to 1h: longer than a restart takes."
+        case .etcdPasswordFile:
+            "File whose first line is the password of the user in --cluster etcd://USER@..."
+        case .etcdCA: "Certificates that etcd's own is proved by, for etcds://; the system's unless given."
+        case .etcdCert: "This node's certificate for etcd, for etcds://."
+        case .etcdKey: "The key of --etcd-cert."
         case .clusterSecret:
             "File with the secret that the nodes of a cluster prove themselves with; needed on any but a loopback address."
         case .weight:
@@ -127,6 +148,14 @@ enum ServeSetting: String, CaseIterable, Sendable {
         case .eventsDialect: "map, as vLLM has them now, or array, as older routers read them."
         case .eventsHashes: "Block hashes as bytes, or as int64: their low 64 bits."
         case .eventsPod: "The node's name in topics, kv@POD@MODEL; the host's name unless given."
+        case .controlPort:
+            "Serve the typed control plane over gRPC on this port: larder.v1 and grpc.health.v1; 0 takes a free one."
+        case .controlHost: "Address of the control plane. Any but a loopback address needs --users."
+        case .controlTLSCertificate:
+            "Certificate of the control plane, in PEM, with those up to its root; off is no TLS."
+        case .controlTLSKey: "Private key of that certificate, in PEM."
+        case .controlTLSClientCA:
+            "Ask the control plane's clients for a certificate too: one that leads to those in this file, in PEM."
         case .threads: "Event-loop threads; 0 is one per core."
         case .connections: "Most connections at a time."
         case .putWait: "How long a put waits for space or for the disk before it is refused."
@@ -149,11 +178,13 @@ enum ServeSetting: String, CaseIterable, Sendable {
         case .cluster: "etcd://...|static:..."
         case .nodeName: "name"
         case .advertise: "host:port"
-        case .clusterSecret: "file"
+        case .clusterSecret, .etcdPasswordFile, .etcdCA, .etcdCert, .etcdKey: "file"
         case .weight, .replicas: "count"
-        case .peerLookupTimeout, .peerLoadTimeout, .joinTimeout: "time"
+        case .memberTTL, .peerLookupTimeout, .peerLoadTimeout, .joinTimeout: "time"
         case .port, .lmPort, .eventsPort, .eventsReplayPort: "port"
-        case .eventsHost: "address"
+        case .controlPort: "port"
+        case .eventsHost, .controlHost: "address"
+        case .controlTLSCertificate, .controlTLSKey, .controlTLSClientCA: "file"
         case .eventsDialect: "map|array"
         case .eventsHashes: "bytes|int64"
         case .eventsPod: "name"

@@ -17,6 +17,11 @@ struct SettingOptions: ParsableArguments {
     @Option(help: .of(.cluster)) var cluster: String?
     @Option(help: .of(.nodeName)) var nodeName: String?
     @Option(help: .of(.advertise)) var advertise: String?
+    @Option(name: .customLong("member-ttl"), help: .of(.memberTTL)) var memberTTL: String?
+    @Option(help: .of(.etcdPasswordFile)) var etcdPasswordFile: String?
+    @Option(name: .customLong("etcd-ca"), help: .of(.etcdCA)) var etcdCA: String?
+    @Option(help: .of(.etcdCert)) var etcdCert: String?
+    @Option(help: .of(.etcdKey)) var etcdKey: String?
     @Option(help: .of(.clusterSecret)) var clusterSecret: String?
     @Option(help: .of(.weight)) var weight: String?
     @Option(help: .of(.replicas)) var replicas: String?
@@ -29,6 +34,12 @@ struct SettingOptions: ParsableArguments {
     @Option(help: .of(.eventsDialect)) var eventsDialect: String?
     @Option(help: .of(.eventsHashes)) var eventsHashes: String?
     @Option(help: .of(.eventsPod)) var eventsPod: String?
+    @Option(help: .of(.controlPort)) var controlPort: String?
+    @Option(help: .of(.controlHost)) var controlHost: String?
+    @Option(help: .of(.controlTLSCertificate)) var controlTlsCert: String?
+    @Option(help: .of(.controlTLSKey)) var controlTlsKey: String?
+    @Option(name: .customLong("control-tls-client-ca"), help: .of(.controlTLSClientCA))
+    var controlTLSClientCA: String?
     @Option(help: .of(.threads)) var threads: String?
     @Option(help: .of(.connections)) var connections: String?
     @Option(help: .of(.putWait)) var putWait: String?
@@ -50,10 +61,13 @@ struct SettingOptions: ParsableArguments {
             .host: host, .port: port, .unix: unix, .lmPort: lmPort, .dataDir: dataDir, .memory: memory,
             .memoryPolicy: memoryPolicy, .memoryCodec: memoryCodec, .memoryFile: memoryFile, .disk: disk,
             .cluster: cluster, .nodeName: nodeName, .advertise: advertise, .clusterSecret: clusterSecret,
-            .weight: weight, .replicas: replicas, .peerLookupTimeout: peerLookupTimeout,
+            .memberTTL: memberTTL, .etcdPasswordFile: etcdPasswordFile, .etcdCA: etcdCA, .etcdCert: etcdCert,
+            .etcdKey: etcdKey, .weight: weight, .replicas: replicas, .peerLookupTimeout: peerLookupTimeout,
             .peerLoadTimeout: peerLoadTimeout, .joinTimeout: joinTimeout,
             .eventsPort: eventsPort, .eventsReplayPort: eventsReplayPort, .eventsHost: eventsHost,
             .eventsDialect: eventsDialect, .eventsHashes: eventsHashes, .eventsPod: eventsPod,
+            .controlPort: controlPort, .controlHost: controlHost, .controlTLSCertificate: controlTlsCert,
+            .controlTLSKey: controlTlsKey, .controlTLSClientCA: controlTLSClientCA,
             .users: users, .threads: threads, .connections: connections, .putWait: putWait,
             .handshakeTimeout: handshakeTimeout, .idleTimeout: idleTimeout,
             .existsLease: existsLease, .sharedWrites: sharedWrites, .prefault: prefault,

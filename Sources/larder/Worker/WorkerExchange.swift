@@ -81,7 +81,7 @@ final class WorkerExchange: BlockExchange {
         switch tier {
         case .memory: .memory
         case .disk: .disk
-        case .other: .other
+        case .peer, .other: .other
         }
     }
 

@@ -16,6 +16,7 @@ PYTHON = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PYTHON))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
+from credentials import accepted, guarded_node, rejected, said  # noqa: E402, F401  (fixtures for every engine's tests)
 from live_node import temporary_node  # noqa: E402
 
 #: How long anything is waited for before a test gives up; nothing here should take a tenth of it.

@@ -15,7 +15,8 @@ PROGRAM = os.environ.get("LARDER_BIN") or shutil.which("larder")
 class LiveNode:
     """`larder serve`, and what a test does to it. `directory` None keeps blocks in RAM only."""
 
-    def __init__(self, directory=None, memory="512MiB", arguments=()):
+    def __init__(self, directory=None, memory="512MiB", arguments=(), users=()):
+        """`users`: name, tenant, scopes and password of each; needs a directory."""
         if not PROGRAM:
             raise RuntimeError("no larder: set LARDER_BIN to the program")
         self.port = _free_port()
@@ -24,6 +25,8 @@ class LiveNode:
         if directory is not None:
             # Nothing of a test outlives it in memory.
             self._arguments += ["--data-dir", directory, "--disk", "4GiB", "--memory-file", "off"]
+        if users:
+            self._arguments += ["--users", _users_file(directory, users)]
         self._process = None
         self.start()
 
@@ -66,8 +69,9 @@ class LiveNode:
         self._process.wait()
 
     def freeze(self):
-        """SIGSTOP: connections stay open, nobody answers."""
+        """SIGSTOP: connections stay open, nobody answers; returns when all of its threads stand still."""
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
 
     def thaw(self):
         self._process.send_signal(signal.SIGCONT)
@@ -87,6 +91,14 @@ def temporary_node(stack, with_disk=False, **options):
     node = LiveNode(directory, **options)
     stack.callback(node.close)
     return node
+
+
+def _users_file(directory, users):
+    path = os.path.join(directory, "users.txt")
+    for name, tenant, scopes, password in users:
+        command = [PROGRAM, "user", "add", path, name, "--tenant", tenant, "--scopes", scopes, "--password-file", "-"]
+        subprocess.run(command, input=password + "\n", text=True, check=True, capture_output=True)
+    return path
 
 
 def _free_port():

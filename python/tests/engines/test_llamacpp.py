@@ -1,8 +1,8 @@
 """Slot files of llama.cpp through a live node.
 
-LLAMA_SERVER names llama.cpp's own program and LLAMA_MODEL a model file for it; the tests marked so run with both, and
-say that they were skipped without. The others use a stand-in for llama-server's three endpoints, which writes and reads
-files as it does.
+LLAMA_SERVER names llama.cpp's own program; the tests marked so run with it, and say that they were skipped without.
+LLAMA_MODEL names a model file for it, in the place of a small one with random weights. The other tests use a stand-in
+for llama-server's three endpoints, which writes and reads files as it does.
 """
 
 import contextlib
@@ -17,6 +17,7 @@ import threading
 import urllib.parse
 import urllib.request
 
+import llama_model
 import pytest
 from conftest import until
 
@@ -176,12 +177,13 @@ def test_outages_of_node_and_stand_in_server_are_told_and_end(node, stand_ins, t
 
 
 @contextlib.contextmanager
-def llama_server(directory):
+def llama_server(model, directory):
+    directory.mkdir()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
-        [os.environ["LLAMA_SERVER"], "-m", os.environ["LLAMA_MODEL"], "--port", str(port), "--slot-save-path",
+        [os.environ["LLAMA_SERVER"], "-m", str(model), "--port", str(port), "--slot-save-path",
          str(directory), "-c", "2048", "-np", "2", "--no-webui"],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )
@@ -211,19 +213,49 @@ def complete(url, tokens):
         return json.load(answer)
 
 
-@pytest.mark.skipif("LLAMA_SERVER" not in os.environ, reason="no llama-server: LLAMA_SERVER and LLAMA_MODEL name one")
-def test_a_real_llama_server_goes_on_where_another_stopped(node, tmp_path):
+needs_llama_server = pytest.mark.skipif(
+    not os.environ.get("LLAMA_SERVER"), reason="no llama-server: set LLAMA_SERVER, or have it built by name"
+)
+
+
+@pytest.fixture
+def model(tmp_path):
+    """The file of a model for llama-server."""
+    if "LLAMA_MODEL" in os.environ:
+        return os.environ["LLAMA_MODEL"]
+    llama_model.write(tmp_path / "model.gguf")
+    return tmp_path / "model.gguf"
+
+
+@needs_llama_server
+def test_a_real_llama_server_goes_on_where_another_stopped(node, model, tmp_path):
     tokens = [3 + (index * 37) % 200 for index in range(600)]
     common = ("--slot", 0, "--revision", "r1", "--address", node.address)
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
-    with llama_server(tmp_path / "a") as url:
+    with llama_server(model, tmp_path / "a") as url:
         first = complete(url, tokens)
         status, saved, error = sidecar("save", "--server", url, "--directory", tmp_path / "a", *common, "chat")
         assert status == 0, error
-    with llama_server(tmp_path / "b") as url:
+    with llama_server(model, tmp_path / "b") as url:
         status, restored, error = sidecar("restore", "--server", url, "--directory", tmp_path / "b", *common, "chat")
         assert (status, restored["tokens"]) == (0, saved["tokens"]), error
         second = complete(url, tokens)
         assert second["timings"]["prompt_n"] < 10 <= first["timings"]["prompt_n"]
         assert second["tokens"] == first["tokens"]
+
+
+@needs_llama_server
+def test_a_real_llama_server_without_its_slot_computes(node, model, tmp_path):
+    tokens = [3 + (index * 31) % 200 for index in range(300)]
+    with llama_server(model, tmp_path / "a") as url:
+        of_server = ("--server", url, "--directory", tmp_path / "a", "--slot", 0, "--address", node.address)
+        assert sidecar("restore", *of_server, "--revision", "r1", "chat")[0] == 3
+        first = complete(url, tokens)
+        assert sidecar("save", *of_server, "--revision", "r1", "chat")[0] == 0
+        # Other weights have other slots.
+        assert sidecar("restore", *of_server, "--revision", "r2", "chat")[0] == 3
+        node.kill()
+        assert sidecar("restore", *of_server, "--revision", "r1", "chat")[0] != 0
+        assert sidecar("save", *of_server, "--revision", "r1", "again")[0] != 0
+        again = complete(url, tokens)
+        assert again["tokens"] == first["tokens"]
+        assert not list((tmp_path / "a").iterdir())

@@ -14,7 +14,7 @@ import larder
 def engines(stack, recipe, tmp_path):
     """Makes engines from a recipe's file."""
 
-    def make(name, address, block_count=512, layers=4, windowed_layers=0, ranks=1, **changes):
+    def make(name, address, /, block_count=512, layers=4, windowed_layers=0, ranks=1, **changes):
         transfer = recipe(name, address)
         extra = transfer["kv_connector_extra_config"]
         if "secondary_tiers" in extra:
