@@ -57,7 +57,8 @@ check_settings() {
     local name
     for name in etcd "${node_names[@]}"; do
         if running_pid "$name" >/dev/null && [[ $(cat "$directory/settings" 2>/dev/null) != "$settings" ]]; then
-            die "$name runs already, with other settings: $(cat "$directory/settings" 2>/dev/null); cluster/down.sh stops it"
+            say "$name runs with $(cat "$directory/settings" 2>/dev/null)"
+            die "other settings need a new start; cluster/down.sh stops what runs"
         fi
     done
     printf '%s\n' "$settings" >"$directory/settings"
@@ -131,16 +132,15 @@ await_cluster() {
     done
 }
 
-# What has started goes on when the rest does not: it is told how to stop it.
+# What has started goes on when the rest does not: whoever sees the error is told. Not when it is only the reader of the
+# output that has gone.
 hint_at_failure() {
-    local status=$? name
-    if ((status != 0)); then
-        for name in etcd "${node_names[@]}"; do
-            if running_pid "$name" >/dev/null; then
-                say "$name runs; 'cluster/down.sh --dir $directory' stops all"
-            fi
-        done
-    fi
+    local status=$? name running=()
+    if ((status == 0 || status == 141)); then return; fi
+    for name in etcd "${node_names[@]}"; do
+        if running_pid "$name" >/dev/null; then running+=("$name"); fi
+    done
+    if ((${#running[@]} > 0)); then say "running: ${running[*]}; 'cluster/down.sh --dir $directory' stops all"; fi
 }
 
 find_larder

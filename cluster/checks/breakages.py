@@ -11,6 +11,7 @@ BREAKAGES = [
     ("up.sh", "    local cluster=", "    if local cluster=", "syntax error"),
     ("demo.sh", "cluster drain node-3", "cluster drain --nod node-3", "has no --nod"),
     ("README.md", "larder cluster drain", "larder cluster drain --quick", "has no --quick"),
+    ("README.md", "| `--weight` |", "| `--wight` |", "has no --wight"),
     ("secrets.sh", "add_user ops read,write,admin", "add_user ops read,write", "may not drain"),
     ("compose.yaml", "--memory=1GiB", "--memory=1.5GiB", "/dev/shm is too small"),
     ("compose.yaml", "shm_size: 1088m", "shm_size: 1024m", "/dev/shm is too small"),

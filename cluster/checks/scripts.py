@@ -19,6 +19,8 @@ def check(look):
         if path.suffix in (".sh", ".md", ".yaml") or path.name == "Dockerfile":
             commands(look, path)
     settings(look)
+    for row in re.findall(r"^\| (`--[^|]*)\|", (look.directory / "README.md").read_text(), re.M):
+        look.flags("README.md", ("serve",), re.findall(r"--[a-z-]+", row))
 
 
 def commands(look, path):
