@@ -63,7 +63,7 @@ await_end() {
     done
 }
 
-# stop_processes NAME...: ends processes in order, those that do not heed it by force, and removes what they leave.
+# stop_processes NAME...: ends processes in order, those that do not heed it by force.
 stop_processes() {
     local name pid
     for name in "$@"; do
@@ -78,7 +78,7 @@ stop_processes() {
         done
         await_end 10 "$@" || die "a process cannot be ended; see $directory/*.pid"
     fi
-    for name in "$@"; do rm -f "$directory/$name.pid" "$(memory_file "$name")"; done
+    for name in "$@"; do rm -f "$directory/$name.pid"; done
 }
 
 # The file in /dev/shm that keeps a node's RAM while it restarts; named so that 'larder memory list' shows it.

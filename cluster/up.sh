@@ -158,6 +158,7 @@ start_nodes
 await_cluster
 
 cat "$directory/status"
+head -c 2000 "$root/README.md" >"$directory/prompt"
 first="127.0.0.1:$port" last="127.0.0.1:$((port + 2))"
 show=$larder stop=$root/cluster/down.sh
 if [[ $directory != "${XDG_STATE_HOME:-$HOME/.local/state}/larder-cluster" ]]; then stop+=" --dir $directory"; fi
@@ -165,10 +166,14 @@ cat <<END
 
 Three nodes are one cache; any of them answers for all. Data and logs: $directory
 
-  $show worker --node $first --prompt-file $root/README.md        # computes, and stores what it computed
-  $show worker --node $last --prompt-file $root/README.md        # reuses it from another node
+# compute a prompt at node-1, and reuse it at node-3:
+  $show worker --node $first --prompt-file $directory/prompt
+  $show worker --node $last --prompt-file $directory/prompt
+# who is there; hand a node's blocks over, and stop it:
   $show cluster status --node $first
-  $show cluster drain node-2 --node $first                      # then $stop node-2
-  kill -9 \$(cut -d ' ' -f 1 $directory/node-3.pid)               # the others go on; the same up.sh brings it back
-  $stop                                    # stops all; with --purge the data goes too
+  $show cluster drain node-2 --node $first && $stop node-2
+# kill a node: the others go on; the same up.sh brings it back:
+  kill -9 \$(cut -d ' ' -f 1 $directory/node-3.pid)
+# stop all; with --purge the data goes too:
+  $stop
 END
