@@ -8,7 +8,8 @@
 #   NODE...  stop these nodes alone: node-1, node-2 or node-3; without names all, and etcd
 #
 # Nodes write their RAM to disk first, so that the next start has it. With all stopped no process is left, and nothing in
-# /dev/shm; a node that is stopped alone finds its RAM there when up.sh starts it again. What does not run is no error. A process is ended only when it is surely the one that up.sh started.
+# /dev/shm; a node that is stopped alone finds its RAM there when up.sh starts it again.
+# What does not run is no error. A process is ended only when it is surely the one that up.sh started.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
