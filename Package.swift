@@ -181,7 +181,8 @@ let targets: [Target] = [
     .testTarget(
         name: "NodeTests",
         dependencies: [
-            "Node", "LarderClient", "KVEvents", "Blocks", "Placement", "Membership", "Cluster", "Tiering",
+            "Node", "ControlPlane", "LarderClient", "KVEvents", "Blocks", "Placement", "Membership",
+            "Cluster", "Tiering",
             "MemoryTier",
             "CPosix",
             "TestSupport", nioCore, nioPosix, nioEmbedded,

@@ -186,7 +186,7 @@ extension Cluster {
 
     /// The spaces that blocks are handed over of: plain keys are not, since they may be replaced meanwhile.
     private var spaces: [KeySpace] {
-        configuration.tenants.flatMap { tenant in
+        tenants.flatMap { tenant in
             store.descriptions.compactMap { store.space(tenant: tenant, namespace: $0.id)?.onThisNode }
         }
     }

@@ -19,7 +19,7 @@ extension Cluster {
     func forgetPlainKeys(of isLost: [Bool]) {
         guard isLost.contains(true) else { return }
         var count = 0
-        for tenant in configuration.tenants {
+        for tenant in tenants {
             for database in 0..<Self.databaseCount {
                 let space = store.space(tenant: tenant, database: database)
                 var place: BlockStore.SurveyPlace? = .start

@@ -19,6 +19,8 @@ package final class Cluster: MembershipListener {
         /// Nodes that have handed over what they held of this one's slots, since it joined.
         var handedOver: Set<NodeName> = []
         var hasLeft = false
+        /// Tenants of the users that the membership's source keeps.
+        var sharedTenants: Set<Tenant> = []
     }
 
     let configuration: ClusterConfiguration
@@ -129,6 +131,12 @@ package final class Cluster: MembershipListener {
     }
 
     package func usersChanged(_ lines: [String]) {
+        // A line is name:tenant:scopes:password-hash.
+        let tenants = lines.compactMap { line -> Tenant? in
+            let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+            return fields.count == 3 ? try? Tenant(String(fields[1])) : nil
+        }
+        state.withLock { $0.sharedTenants = Set(tenants) }
         usersListener?(lines)
     }
 
@@ -137,6 +145,9 @@ package final class Cluster: MembershipListener {
         configuration.provider.share(description)
         for peer in peers { peer.link.describe(description) }
     }
+
+    /// Whose blocks are handed over and replicated.
+    var tenants: Set<Tenant> { state.withLock { $0.sharedTenants }.union(configuration.tenants) }
 
     var peers: [Peer] { state.withLock { Array($0.peers.values) } }
 
@@ -164,6 +175,8 @@ package final class Cluster: MembershipListener {
                 else { continue }
                 members[index].state = report.state
                 members[index].weight = report.weight
+                // A written list does not know which start of it this is.
+                members[index].run = report.run
             }
             updatePeers(&state, members)
             var view = ClusterView(epoch: state.epoch, members: members)

@@ -63,13 +63,17 @@ final class RunningNode: Sendable {
             try? await group.shutdownGracefully()
             throw error
         }
-        let cluster = configuration.cluster.map { Cluster($0, store: store, logger: logger) }
+        let sharedUsers = SharedUsers(logger: logger)
+        let cluster = configuration.cluster.map { cluster in
+            Cluster(cluster, store: store, logger: logger) { sharedUsers.changed($0) }
+        }
         let services = NodeServices(
             store: store,
             configuration: configuration,
             events: events,
             cluster: cluster
         )
+        sharedUsers.begin(services.authenticator)
         var keepers: [ObjectIdentifier: LoopKeeper] = [:]
         for eventLoop in group.makeIterator() {
             let keeper = LoopKeeper(eventLoop: eventLoop, clock: clock)

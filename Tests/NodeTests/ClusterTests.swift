@@ -1,4 +1,5 @@
 import Blocks
+import ControlPlane
 import Membership
 import Placement
 import Testing
@@ -351,6 +352,82 @@ struct ClusterTests {
                     else { return false }
                     return unsafe store.summary(space, key: bytes.span.bytes) != nil
                 }
+        }
+    }
+
+    @Test("a node that starts again under its name is served like one that joins, and becomes active")
+    func restart() async throws {
+        let plan = TestCluster.Plan()
+        let members = try TestCluster.members(count: 2).map { member in
+            var member = member
+            // As a written list has it: nobody knows which start of the node it is.
+            member.run = 0
+            return member
+        }
+        try await withTaskExecutorPreference(BlockingExecutor.shared) {
+            await Task.yield()
+            let first = try await TestCluster.start(0, of: members, plan, state: .joining)
+            for run in UInt64(1)...2 {
+                var started = members
+                started[1].run = run
+                let second = try await TestCluster.start(1, of: started, plan, state: .joining)
+                try await Eventually.holds("start \(run) is active, for itself and for the other") {
+                    [first, second].allSatisfy {
+                        $0.cluster?.view.members.allSatisfy { $0.state == .active } == true
+                    }
+                }
+                await second.node.drainAndStop()
+            }
+            await first.node.drainAndStop()
+        }
+    }
+
+    @Test("the control plane speaks for the whole cluster")
+    func controlPlane() async throws {
+        try await TestCluster.with { cluster in
+            let clients = try cluster.nodes.map { try $0.connect() }
+            let ns = try describe(clients)
+            let keys = TestCluster.keys(30)
+            for key in keys { _ = try put(clients[try cluster.owner(of: key)], ns, [key], ["TOKENS", "16"]) }
+            let part = try #require(cluster.nodes[0].cluster)
+            let store = try #require(cluster.nodes[0].node.store)
+            let backend = ClusterBackend(
+                cluster: part,
+                local: StoreBackend(
+                    store: store,
+                    identity: .init(
+                        name: "node-0",
+                        address: "",
+                        memoryByteCount: 0,
+                        diskByteCount: 0,
+                        servesOneTenant: true
+                    ),
+                    spaceTimeout: .seconds(1)
+                ),
+                store: store
+            )
+            let description = try NamespaceDescription(json: Array(Self.description.utf8))
+            let space = SpaceName(tenant: .default, namespace: description.id)
+            let batch = KeyBatch(validated: (keys + ["none"]).map { Array($0.utf8) })
+            let matches = try await backend.match(space, keys: batch)
+            #expect(matches.count == 3)
+            for (index, match) in matches.enumerated() {
+                let owned = try keys.count { try cluster.owner(of: $0) == index }
+                #expect(match.nodeName == "node-\(index)")
+                #expect(match.blockCount == 30)
+                #expect(match.runs.reduce(0) { $0 + ($1.tier == .memory ? $1.blockCount : 0) } == owned)
+            }
+            #expect(
+                try await backend.pin(space, keys: batch, lasting: nil) == Array(repeating: true, count: 30)
+                    + [false]
+            )
+            #expect(try await backend.unpin(space, keys: batch).count { $0 } == 30)
+            #expect(try await backend.explain(space, keys: batch).last == .neverSeen)
+            #expect(try await backend.clusterView().members.count == 3)
+            #expect(try await backend.delete(space, keys: batch) == 30)
+            for client in clients { #expect(try matched(client, ns, keys) == 0) }
+            try await backend.drain(node: "node-2") { _ in }
+            #expect(cluster.nodes[2].cluster?.drainProgress.phase == .done)
         }
     }
 

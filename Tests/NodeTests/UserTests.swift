@@ -37,6 +37,30 @@ struct UserTests {
         }
     }
 
+    @Test("users that the cluster keeps come and go; those of the node's own file stay what they are")
+    func sharedUsers() async throws {
+        try await withUsers { node in
+            let users = SharedUsers(logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            users.begin(node.node.services?.authenticator)
+            let client = try node.connect()
+            #expect(try client.ask("AUTH", "dave", "secret-d").hasPrefix("-WRONGPASS"))
+            users.changed([
+                "dave:team-d:read:\(try Self.hash("secret-d"))",
+                "bob:team-d:read:\(try Self.hash("secret-d"))",
+                "no line of a users file",
+            ])
+            #expect(try client.ask("AUTH", "dave", "secret-d") == "+OK\r\n")
+            #expect(try client.ask("SET", "a", "1").hasPrefix("-NOPERM"))
+            #expect(try node.connect().ask("AUTH", "bob", "secret-d").hasPrefix("-WRONGPASS"))
+            #expect(try node.connect().ask("AUTH", "bob", "secret-b") == "+OK\r\n")
+            users.changed(["dave:team-d:read:\(try Self.hash("secret-e"))"])
+            #expect(try node.connect().ask("AUTH", "dave", "secret-d").hasPrefix("-WRONGPASS"))
+            #expect(try node.connect().ask("AUTH", "dave", "secret-e") == "+OK\r\n")
+            users.changed([])
+            #expect(try node.connect().ask("AUTH", "dave", "secret-e").hasPrefix("-WRONGPASS"))
+        }
+    }
+
     @Test("nothing but AUTH, HELLO, QUIT and RESET works before authentication")
     func unauthenticated() async throws {
         try await withUsers { node in

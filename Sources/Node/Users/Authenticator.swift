@@ -16,6 +16,8 @@ final class Authenticator: Sendable {
     }
 
     private struct State {
+        /// Users that the cluster keeps, beside the node's own.
+        var shared: [String: User] = [:]
         var knownDigests: [String: [UInt8]] = [:]
         var waitingCount = 0
     }
@@ -36,9 +38,18 @@ final class Authenticator: Sendable {
         pool.start()
     }
 
+    /// Replaces the users that the cluster keeps; one that the node's own file has too is the file's. Connections that
+    /// have authenticated stay so.
+    func share(_ shared: [String: User]) {
+        state.withLock { state in
+            for (name, user) in state.shared where shared[name] != user { state.knownDigests[name] = nil }
+            state.shared = shared.filter { users[$0.key] == nil }
+        }
+    }
+
     /// Checks a name and password; `completion` is called once, here or on the checking thread.
     func check(_ name: String, _ password: String, _ completion: @escaping @Sendable (Outcome) -> Void) {
-        let user = users[name]
+        let user = users[name] ?? state.withLock { $0.shared[name] }
         let digest = digest(name, password)
         let isKnown = state.withLock { state in
             state.knownDigests[name].map { ConstantTime.areEqual($0, digest) } ?? false

@@ -40,6 +40,20 @@ package struct UserFile: Sendable {
         self.users = users
     }
 
+    /// Reads lines of which each stands for itself: the users by name, and how many lines were none.
+    static func users(ofLines lines: [String]) -> (users: [String: User], skippedCount: Int) {
+        var users: [String: User] = [:]
+        var skippedCount = 0
+        for (index, line) in lines.enumerated() {
+            if let user = try? user(line, number: index + 1) {
+                users[user.name] = user
+            } else {
+                skippedCount += 1
+            }
+        }
+        return (users, skippedCount)
+    }
+
     /// Reads the users file at `path`.
     package init(path: String) throws(CacheError) {
         guard let size = (try? FileManager.default.attributesOfItem(atPath: path)[.size]) as? Int,

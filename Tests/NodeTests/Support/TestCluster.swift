@@ -99,7 +99,8 @@ final class TestCluster: Sendable {
     func owner(of key: String) throws -> Int {
         let bytes = Array(key.utf8)
         let slot = unsafe Slot.of(bytes.span.bytes)
-        guard let name = nodes.lazy.compactMap(\.cluster).first?.view.owner(of: slot)?.name, let index = names.firstIndex(of: name)
+        guard let name = nodes.lazy.compactMap(\.cluster).first?.view.owner(of: slot)?.name,
+            let index = names.firstIndex(of: name)
         else {
             throw WireError(text: "nobody owns \(key)")
         }
