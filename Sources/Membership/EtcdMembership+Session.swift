@@ -151,7 +151,11 @@ extension EtcdMembership {
             return isAgain
         }
         if isAgain { logger.warning("etcd had lost this node's record; it is registered again") }
-        if wasGone { state.withLock { $0.listener }?.placeWasLost() }
+        guard wasGone else { return }
+        state.withLock { state in
+            state.hasLostPlace = true
+            state.news?.yield()
+        }
     }
 
     /// Puts namespaces that etcd does not have: some in each turn, so that the lease is kept meanwhile.

@@ -25,6 +25,8 @@ package final class EtcdMembership: MembershipProvider {
         var isStarted = false
         var lastError: CacheError?
         var told = Told()
+        /// Whether the listener is still to hear that the node's record was not there.
+        var hasLostPlace = false
 
         var isConnected = false
         var heardAt: ContinuousClock.Instant?
@@ -254,6 +256,11 @@ package final class EtcdMembership: MembershipProvider {
             return (directory, former, state.listener)
         }
         guard var directory, let listener else { return }
+        let hasLostPlace = state.withLock { state in
+            defer { state.hasLostPlace = false }
+            return state.hasLostPlace
+        }
+        if hasLostPlace { listener.placeWasLost() }
         if directory.members.revision != former.revision {
             let members = directory.members.members
             log(members, former.members)

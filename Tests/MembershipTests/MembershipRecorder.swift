@@ -13,6 +13,7 @@ final class MembershipRecorder: MembershipListener {
         var fewest = Int.max
         var namespaces: [NamespaceDescription] = []
         var users: [String] = []
+        var lostPlaceCount = 0
     }
 
     private let state = Mutex(State())
@@ -33,6 +34,13 @@ final class MembershipRecorder: MembershipListener {
             state.members = members
             state.fewest = min(state.fewest, members.count)
         }
+    }
+
+    /// How often it was told that the node's record was not there.
+    var lostPlaceCount: Int { state.withLock { $0.lostPlaceCount } }
+
+    func placeWasLost() {
+        alone { $0.lostPlaceCount += 1 }
     }
 
     func namespacesShared(_ descriptions: [NamespaceDescription]) {
