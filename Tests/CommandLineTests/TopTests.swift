@@ -92,7 +92,10 @@ struct TopTests {
             TopPrefix(lastKey: Array(key.utf8), blockCount: blocks, tokenCount: 32, hitCount: hits)
         }
         let merged = TopPrefix.merge(
-            [[prefix("x", 5), prefix("y", 4)], [prefix("y", 3), prefix("z", 1), prefix("a", 1)]],
+            [
+                [prefix("x", 5), prefix("y", 9, blocks: 1), prefix("y", 4)],
+                [prefix("y", 3), prefix("z", 1), prefix("a", 1), prefix("x", 8, blocks: 1)],
+            ],
             limit: 3
         )
         #expect(merged == [prefix("y", 7), prefix("x", 5), prefix("a", 1)])

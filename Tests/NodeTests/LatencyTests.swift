@@ -105,7 +105,7 @@ struct LatencyTests {
         #expect(longest(.other) == .ratio(0))
     }
 
-    @Test("a node counts its requests by kind, over either protocol")
+    @Test("a node counts its requests by kind")
     func node() async throws {
         try await TestNode.with { node in
             let client = try node.connect()
@@ -158,7 +158,7 @@ struct LatencyTests {
 
 extension TestNode {
     /// The integers among the figures of latencies.
-    fileprivate func latencies() throws -> [String: Int] {
+    func latencies() throws -> [String: Int] {
         guard let services = node.services else { throw WireError(text: "the node has stopped") }
         let fields = services.latencies.fields(at: services.store.clock.monotonicNanoseconds())
         return fields.reduce(into: [:]) { figures, field in

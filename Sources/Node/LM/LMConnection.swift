@@ -270,15 +270,15 @@ final class LMConnection: ConnectionDriver {
         // One write: the client reads the 36 bytes with a single recv.
         transport?.send(LMReply(isFound: true, payloadByteCount: byteCount, shape: shape).bytes)
         transport?.send(lease, 0..<byteCount)
-        transport?.flush()
         stopwatch.end()
+        transport?.flush()
         stopwatch.timePasses()
     }
 
     private func answer(_ reply: LMReply) {
         transport?.send(reply.bytes)
-        transport?.flush()
         stopwatch.end()
+        transport?.flush()
         stopwatch.timePasses()
     }
 

@@ -16,7 +16,7 @@ struct TopCommand: AsyncParsableCommand {
             The node at --node tells who is in its cluster; then every node is asked for its own figures. REQ/S, IN, OUT \
             and hits are of the time between two looks, latencies of the last ten seconds or so: from when a request \
             was whole until its reply was queued. A node that does not answer keeps its last figures, and is \
-            'down' when the cluster says so, otherwise 'silent'. What a node reads for another counts as a hit on both.
+            'down' when the cluster says so, otherwise 'silent'. What one node reads or matches for another counts on both.
             """
     )
 

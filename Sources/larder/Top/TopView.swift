@@ -42,17 +42,23 @@ struct TopPrefix: Hashable, Sendable {
     let tokenCount: Int
     let hitCount: Int
 
-    /// The prefixes of all nodes in one list, the hottest first: a prefix that several tell of counts once, with the sum
-    /// of its hits.
+    /// The prefixes of all nodes in one list, the hottest first.
+    ///
+    /// Each prefix counts once, with the sum of its hits on the nodes that clients asked. These know all its blocks; a
+    /// node that they asked in turn knows those that it holds, and its hits are the same ones.
     static func merge(_ lists: [[TopPrefix]], limit: Int) -> [TopPrefix] {
         var merged: [[UInt8]: TopPrefix] = [:]
         for prefix in lists.joined() {
-            let known = merged[prefix.lastKey]
+            guard let known = merged[prefix.lastKey], known.blockCount >= prefix.blockCount else {
+                merged[prefix.lastKey] = prefix
+                continue
+            }
+            guard known.blockCount == prefix.blockCount else { continue }
             merged[prefix.lastKey] = TopPrefix(
                 lastKey: prefix.lastKey,
-                blockCount: max(prefix.blockCount, known?.blockCount ?? 0),
-                tokenCount: max(prefix.tokenCount, known?.tokenCount ?? 0),
-                hitCount: prefix.hitCount &+ (known?.hitCount ?? 0)
+                blockCount: prefix.blockCount,
+                tokenCount: max(prefix.tokenCount, known.tokenCount),
+                hitCount: prefix.hitCount &+ known.hitCount
             )
         }
         let sorted = merged.values.sorted {
