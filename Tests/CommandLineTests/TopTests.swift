@@ -109,7 +109,8 @@ struct TopTests {
             "memory_arena_bytes",
             "disk_directory_bytes", "disk_budget_bytes", "write_queue_bytes", "handoff_queue_bytes",
             "load_queue_blocks", "peer_loads_under_way", "puts_waiting", "leases",
-            "cluster_handover_failed_blocks", "match_queried_blocks", "match_matched_memory_blocks",
+            "cluster_handover_failed_blocks", "cluster_handover_seen_blocks", "match_queried_blocks",
+            "match_matched_memory_blocks",
         ]
         let latencies = ["match", "get", "put", "peer", "other"].flatMap { kind in
             ["requests", "p50_microseconds", "p99_microseconds"].map { "latency_\(kind)_\($0)" }

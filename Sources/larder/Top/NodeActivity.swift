@@ -10,6 +10,8 @@ struct NodeActivity: Hashable, Sendable {
     var got = TierShares.Counts()
     /// Keys of matches, by where their blocks were.
     var matched = TierShares.Counts()
+    /// Blocks that were looked at to hand them over.
+    var handoverBlockCount = 0
 
     /// Nothing.
     init() {}
@@ -40,6 +42,7 @@ struct NodeActivity: Hashable, Sendable {
             peer: increase("match_matched_peer_blocks")
         )
         matched.absent = max(0, increase("match_queried_blocks") - matched.total)
+        handoverBlockCount = increase("cluster_handover_seen_blocks")
     }
 
     /// What several nodes did together.
@@ -50,6 +53,7 @@ struct NodeActivity: Hashable, Sendable {
             sentBytesPerSecond += part.sentBytesPerSecond
             got = got + part.got
             matched = matched + part.matched
+            handoverBlockCount = handoverBlockCount &+ part.handoverBlockCount
         }
     }
 }

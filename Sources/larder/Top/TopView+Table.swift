@@ -1,3 +1,5 @@
+internal import LarderClient
+
 /// For people: four small tables, and a fifth of the hottest prefixes, each at most 80 columns wide.
 extension TopView {
     /// All lines, without line feeds.
@@ -136,6 +138,9 @@ extension TopView {
 
     private static func handover(_ node: TopNode) -> String {
         guard let phase = node.sample?.text("cluster_handover_phase"), phase != "idle" else { return "-" }
+        // A node that is not leaving gives to those that join, and is not done as long as others may.
+        let isAtWork = node.member?.state == "draining" || (node.activity?.handoverBlockCount ?? 0) > 0
+        guard phase == "done" || isAtWork else { return "-" }
         if let failed = node.figure("cluster_handover_failed_blocks"), failed > 0 {
             return "\(phase) \(count(failed)) failed"
         }
