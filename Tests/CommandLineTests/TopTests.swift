@@ -140,6 +140,28 @@ struct TopTests {
         }
     }
 
+    @Test("hand-over shows while blocks are looked at, and when a drain is done")
+    func handover() {
+        func shown(_ phase: String, seen: [Int], state: String = "active") -> Bool {
+            var view = TopView(asked: "h:1", interval: TimeSpan(milliseconds: 1_000))
+            view.take([TopNode(name: "a", address: "h:1", member: Self.member("a", isUp: true, state: state))]
+            )
+            for (second, count) in seen.enumerated() {
+                let figures = [
+                    "cluster_handover_phase": phase, "cluster_handover_seen_blocks": String(count),
+                    "cluster_handover_given_bytes": "5000",
+                ]
+                view.nodes[0].take(NodeSample(seconds: Double(second), figures: figures))
+            }
+            return view.lines.contains { $0.hasSuffix("\(phase) 5.00kB") }
+        }
+        #expect(shown("giving", seen: [1, 2]))
+        #expect(shown("giving", seen: [2, 2], state: "draining"))
+        #expect(shown("done", seen: [2, 2]))
+        #expect(!shown("giving", seen: [2, 2]))
+        #expect(!shown("idle", seen: [1, 2]))
+    }
+
     @Test("a screen shows what fits, and says how much does not")
     func screen() {
         let lines = (1...10).map { "line \($0)" }
@@ -161,14 +183,14 @@ struct TopTests {
         TopNode(name: name, address: "h:1", member: member(name, isUp: true))
     }
 
-    private static func member(_ name: String, isUp: Bool) -> ClusterMembers.Node {
+    private static func member(_ name: String, isUp: Bool, state: String = "active") -> ClusterMembers.Node {
         ClusterMembers.Node(
             name: name,
             host: "h",
             port: 1,
             controlPort: 0,
             weight: 1,
-            state: "active",
+            state: state,
             isUp: isUp,
             silenceMilliseconds: 0,
             slotCount: 8_192,
