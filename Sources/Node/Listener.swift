@@ -80,8 +80,8 @@ struct Listener: Sendable {
         )
         let driver: any ConnectionDriver =
             switch speech {
-            case .redis: RedisConnection(services: services, record: record)
-            case .lm: LMConnection(services: services, id: record.id)
+            case .redis: RedisConnection(services: services, record: record, recorder: keeper.recorder)
+            case .lm: LMConnection(services: services, id: record.id, recorder: keeper.recorder)
             }
         try channel.pipeline.syncOperations.addHandler(
             ConnectionHandler(

@@ -16,6 +16,7 @@ final class NodeServices: Sendable {
     let counters = NodeCounters()
     let connections = ConnectionTable()
     let paddedNils = PaddedNilTable()
+    let latencies: RequestLatencies
     /// Bytes of memory that clients hold to write in place.
     let reservedByteCount = Counter()
     let startedAt: UInt64
@@ -34,6 +35,7 @@ final class NodeServices: Sendable {
         tellsChains = events != nil || configuration.controlPort != nil
         authenticator = configuration.users.map(Authenticator.init)
         startedAt = store.clock.monotonicNanoseconds()
+        latencies = RequestLatencies(now: startedAt)
         var generator = SystemRandomNumberGenerator()
         let digits = Array("0123456789abcdef")
         runID = String((0..<40).map { _ in digits[Int.random(in: 0..<16, using: &generator)] })

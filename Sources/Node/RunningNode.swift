@@ -76,7 +76,7 @@ final class RunningNode: Sendable {
         sharedUsers.begin(services.authenticator)
         var keepers: [ObjectIdentifier: LoopKeeper] = [:]
         for eventLoop in group.makeIterator() {
-            let keeper = LoopKeeper(eventLoop: eventLoop, clock: clock)
+            let keeper = LoopKeeper(eventLoop: eventLoop, clock: clock, latencies: services.latencies)
             eventLoop.execute { keeper.start() }
             keepers[ObjectIdentifier(eventLoop)] = keeper
         }

@@ -110,6 +110,11 @@ struct LMProtocolTests {
             #expect(try client.receive(36).prefix(4) == bytes(400)[...])
             try client.send(request(5, ""))
             #expect(try client.receive(36).prefix(4) == bytes(200)[...])
+            let latencies = try node.latencies()
+            #expect(latencies["latency_get_total_requests"] == 6)
+            #expect(latencies["latency_match_total_requests"] == 6)
+            #expect(latencies["latency_put_total_requests"] == 0, "nobody waits for a put")
+            #expect(latencies["latency_other_total_requests"] == 1)
             #expect(try node.connect().ask("EXISTS", "k100") == ":0\r\n", "its keys are apart from Redis's")
         }
     }

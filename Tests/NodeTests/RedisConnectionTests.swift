@@ -55,7 +55,11 @@ struct RedisConnectionTests {
         )
         let services = NodeServices(store: store, configuration: configuration)
         let record = services.connections.add(address: "a", localAddress: "b", now: 0)
-        let connection = RedisConnection(services: services, record: record)
+        let connection = RedisConnection(
+            services: services,
+            record: record,
+            recorder: services.latencies.recorder()
+        )
         let transport = FakeTransport()
         connection.began(transport)
         return (connection, transport, services)

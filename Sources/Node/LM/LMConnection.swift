@@ -19,6 +19,7 @@ final class LMConnection: ConnectionDriver {
     private let services: NodeServices
     private let id: UInt64
     private let space: KeySpace
+    private var stopwatch: RequestStopwatch
     private var phase = Phase.header
     private var header = ByteBuffer()
     private var input = ByteBuffer()
@@ -29,7 +30,8 @@ final class LMConnection: ConnectionDriver {
     private var requestCount: UInt64 = 0
     private var receivedByteCount: UInt64 = 0
 
-    init(services: NodeServices, id: UInt64) {
+    init(services: NodeServices, id: UInt64, recorder: LatencyRecorder) {
+        stopwatch = RequestStopwatch(recorder: recorder, clock: services.store.clock)
         self.services = services
         self.id = id
         space = services.store.space(tenant: .default, service: "lm")
@@ -161,6 +163,7 @@ final class LMConnection: ConnectionDriver {
         counters.commands.add()
         requestCount &+= 1
         let isKey = (1...Limits.keyByteCountMax).contains(request.key.count)
+        stopwatch.begin(RequestKind(request.verb))
         switch request.verb {
         case .put:
             beginPut(request, isKey: isKey, until: nil)
@@ -267,12 +270,16 @@ final class LMConnection: ConnectionDriver {
         // One write: the client reads the 36 bytes with a single recv.
         transport?.send(LMReply(isFound: true, payloadByteCount: byteCount, shape: shape).bytes)
         transport?.send(lease, 0..<byteCount)
+        stopwatch.end()
         transport?.flush()
+        stopwatch.timePasses()
     }
 
     private func answer(_ reply: LMReply) {
         transport?.send(reply.bytes)
+        stopwatch.end()
         transport?.flush()
+        stopwatch.timePasses()
     }
 
     private func close() {

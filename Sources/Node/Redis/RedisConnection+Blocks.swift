@@ -158,9 +158,13 @@ extension RedisConnection {
         }
         let fields = store.statistics().fields
         let own = counters.fields + (services.events?.counters.fields ?? [])
-        reply.map(fields.count + own.count)
+        let now = store.clock.monotonicNanoseconds()
+        let latencies = services.latencies.fields(at: now)
+        reply.map(fields.count + own.count + latencies.count + 1)
+        replyFigure("uptime_seconds", .integer(Int(clamping: (now &- services.startedAt) / 1_000_000_000)))
         for field in fields { replyFigure(field.name, field.value) }
         for field in own { replyFigure(field.name, .integer(field.value)) }
+        for field in latencies { replyFigure(field.name, field.value) }
     }
 
     /// KV.HOT ns n: the hottest prefixes, each with hits, tokens and keys

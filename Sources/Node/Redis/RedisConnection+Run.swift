@@ -100,7 +100,7 @@ extension RedisConnection {
     }
 
     private func note(_ command: Command) {
-        let now = store.clock.monotonicNanoseconds()
+        let now = stopwatch.begin(RequestKind(command, isOfPeer: session.peer != nil))
         record.state.withLock { state in
             state.lastCommand = command.rawValue
             state.lastUsedAt = now

@@ -21,6 +21,8 @@ final class RedisConnection: ConnectionDriver {
 
     let services: NodeServices
     let record: ConnectionRecord
+    /// Tells how long the request under way takes.
+    var stopwatch: RequestStopwatch
     var session = Session()
     var parser: RequestParser
     var reply = ReplyEncoder()
@@ -55,9 +57,10 @@ final class RedisConnection: ConnectionDriver {
     /// Reply bytes that are gathered before they are handed to the channel.
     private static let gatheredByteCount = 64 << 10
 
-    init(services: NodeServices, record: ConnectionRecord) {
+    init(services: NodeServices, record: ConnectionRecord, recorder: LatencyRecorder) {
         self.services = services
         self.record = record
+        stopwatch = RequestStopwatch(recorder: recorder, clock: services.store.clock)
         parser = RequestParser(limits: services.configuration.limits.request)
         if services.authenticator == nil { session.user = .anybody }
         parser.isAuthenticated = session.user != nil
@@ -150,6 +153,7 @@ final class RedisConnection: ConnectionDriver {
         guard !isDriving, phase != .closed else { return }
         isDriving = true
         repeat {
+            stopwatch.timePasses()
             while phase == .ready, mayContinue(), step() {}
             deliver()
         } while phase == .ready && input.readableBytes > 0 && mayContinue()
@@ -180,9 +184,11 @@ final class RedisConnection: ConnectionDriver {
             case .needsMore:
                 return false
             case .payloadBegins(let index, let byteCount):
+                stopwatch.timePasses()
                 unwrap()
                 beginPayload(index - wrapperCount, byteCount)
             case .payloadEnds(let index):
+                stopwatch.timePasses()
                 endPayload(index - wrapperCount)
             case .request:
                 unwrap()
@@ -226,6 +232,7 @@ final class RedisConnection: ConnectionDriver {
 
     /// Ends the request under way: its reply is complete.
     private func finishRequest() {
+        stopwatch.end()
         fates.removeAll(keepingCapacity: true)
         put = nil
         wrapperCount = 0
@@ -256,7 +263,11 @@ final class RedisConnection: ConnectionDriver {
     func laterInside<Value: Sendable>(
         _ body: @escaping (RedisConnection, Value) -> Void
     ) -> @Sendable (Value) -> Void {
-        hop(body)
+        let began = store.clock.monotonicNanoseconds()
+        return hop { connection, value in
+            connection.stopwatch.waited(since: began)
+            body(connection, value)
+        }
     }
 
     private func hop<Value: Sendable>(

@@ -7,6 +7,9 @@ internal import NIOCore
 final class LoopKeeper: @unchecked Sendable {
     let eventLoop: any EventLoop
     let pool = ReceiveBufferPool()
+    /// Counts how long the requests of this loop take.
+    let recorder: LatencyRecorder
+    private let latencies: RequestLatencies
     private let clock: any CacheClock
     private var handlers: [ObjectIdentifier: ConnectionHandler] = [:]
     private var task: RepeatedTask?
@@ -15,7 +18,9 @@ final class LoopKeeper: @unchecked Sendable {
     /// Time between two looks.
     static let interval: TimeAmount = .milliseconds(250)
 
-    init(eventLoop: any EventLoop, clock: any CacheClock) {
+    init(eventLoop: any EventLoop, clock: any CacheClock, latencies: RequestLatencies) {
+        self.latencies = latencies
+        recorder = latencies.recorder()
         self.eventLoop = eventLoop
         self.clock = clock
     }
@@ -57,6 +62,7 @@ final class LoopKeeper: @unchecked Sendable {
         let now = clock.monotonicNanoseconds()
         let elapsed = Duration.nanoseconds(Int64(clamping: now &- lastLook))
         lastLook = now
+        latencies.look(at: now)
         for handler in Array(handlers.values) { handler.look(after: elapsed) }
     }
 }
