@@ -100,6 +100,7 @@ extension Cluster {
         guard told.value.load(ordering: .relaxed) else { return }
         handover.served(member)
         let progress = handover.progress
+        handover.note { $0.phase = .idle }
         logger.info(
             "handed over",
             metadata: [

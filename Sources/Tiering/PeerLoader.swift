@@ -48,9 +48,15 @@ final class PeerLoader: Sendable {
     func load(_ wanted: [Wanted], in space: KeySpace, from peers: any PeerTier) {
         var batch: [(identity: BlockIdentity, key: [UInt8])] = []
         var refused: [Waiter] = []
+        var arrived: [(waiter: Waiter, lease: BlockLease)] = []
         state.withLock { state in
             for block in wanted {
-                if state.flights[block.identity]?.isCancelled == false {
+                // A flight may have ended since the caller looked.
+                if state.flights[block.identity] == nil,
+                    let lease = unsafe memory.lease(block.identity, key: block.key.span.bytes)
+                {
+                    arrived.append((block.waiter, lease))
+                } else if state.flights[block.identity]?.isCancelled == false {
                     state.flights[block.identity]?.waiters.append(block.waiter)
                     counters.sharedPeerLoads.add()
                 } else if state.isClosed || state.flights.count >= flightCountMax
@@ -63,6 +69,7 @@ final class PeerLoader: Sendable {
                 }
             }
         }
+        for (waiter, lease) in arrived { waiter(lease) }
         if !refused.isEmpty {
             counters.missesOverload.add(refused.count)
             for waiter in refused { waiter(nil) }
