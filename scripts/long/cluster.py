@@ -151,6 +151,15 @@ class ClusterNode(ServerProcess):
             figures.update(zip(words[::2], words[1::2]))
         return {name: int(text) if str(text).lstrip("-").isdigit() else text for name, text in figures.items()}
 
+    def wait_ended(self, timeout=120.0):
+        """The exit status of a node that was told to end; one that does not is killed and counts as -9."""
+        try:
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        super().kill_hard()
+        return self.process.returncode
+
     def kill_hard(self):
         self.forget()
         super().kill_hard()
@@ -223,6 +232,17 @@ class Cluster:
             node.wait_until_answering()
         self.wait_settled()
 
+    def views(self):
+        """What each node that runs thinks of all, for messages."""
+        views = []
+        for node in self.running():
+            try:
+                seen = " ".join(f"{name}={state}{'' if up else ',down'}" for name, (state, up) in node.members().items())
+            except (OSError, ReplyError) as error:
+                seen = f"no answer: {error}"
+            views.append(f"{node.name} sees {seen}")
+        return "; ".join(views)
+
     def running(self):
         return [node for node in self.nodes.values() if node.is_running]
 
@@ -256,11 +276,12 @@ class Cluster:
         return Blocks(connection) if description is None else Blocks(connection, description)
 
     def stop(self):
-        """SIGTERM to all that run; the exit statuses by name."""
+        """SIGTERM to all that run, at once; the exit statuses by name."""
         running = self.running()
         for node in running:
             node.process.terminate()
-        return {node.name: node.stop()[0] for node in running}
+        # Not SIGTERM again: the second one ends a node at once.
+        return {node.name: node.wait_ended() for node in running}
 
     def check_alive(self, verdict, when):
         """Every node that should run does."""

@@ -189,7 +189,7 @@ class Run:
             self.verdict.expect(
                 seen <= self.settings.detection, f"cut {number} ({kind} {nodes}): detected after {seen:.2f} s"
             )
-            time.sleep(self.random.choice([0, 1, 1, 5]) * self.random.random())
+            time.sleep(self.random.choice([0, 1, 2, 12]) * self.random.random())
         cut_for = time.monotonic() - cut_at
         healed_at = time.monotonic()
         self.network.heal(kind, nodes)
