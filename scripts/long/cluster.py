@@ -323,7 +323,7 @@ class Prompts:
 class Worker:
     """One client, in a process of its own: asks one node for prompts, as an engine does, and stores what is missing.
 
-    With `must_hit` a prompt that was stored before has to be there.
+    With `must_hit` a prompt that was stored before has to be there; misses are noted with their moments.
     """
 
     FRESH_COUNT_MAX = 150
@@ -337,7 +337,7 @@ class Worker:
         self.connection = None
         self.report = {
             "door": door.name, "times": {}, "errors": [], "disconnects": [], "refused": {}, "hits": 0, "misses": 0,
-            "stored": 0, "requests": 0,
+            "stored": 0, "requests": 0, "unexpected": [],
         }
 
     def run(self):
@@ -403,7 +403,7 @@ class Worker:
             return
         matched, lease = found[0], found[1]
         if self.must_hit and matched < len(keys):
-            self._violation(f"{matched} of {len(keys)} blocks matched, all are held")
+            self._missed(f"{matched} of {len(keys)} blocks of prompt {number} matched, all are held")
         if matched:
             options = ["LEASE", lease] if lease is not None else []
             payloads = self._call("get", "KV.GET", self.namespace, *options, "KEYS", matched, *keys[:matched])
@@ -423,7 +423,7 @@ class Worker:
             if isinstance(payload, ReplyError):
                 self._error("get", payload)
             if self.must_hit:
-                self._violation(f"a block that was matched under a lease missed: {payload}")
+                self._missed(f"a block that was matched under a lease missed: {payload}")
             return
         self.report["hits"] += 1
         fault = self.prompts.fault(key, payload)
@@ -474,6 +474,9 @@ class Worker:
 
     def _error(self, verb, error):
         self.report["errors"].append((time.monotonic(), verb, str(error)))
+
+    def _missed(self, text):
+        self.report["unexpected"].append((time.monotonic(), self.door.name, text))
 
     def _violation(self, text):
         self.pipe.send(("violation", f"{time.monotonic():.2f} client of {self.door.name}: {text}"))
@@ -546,6 +549,7 @@ class LoadReport:
         self.disconnects = sorted(
             (at, report["door"], text) for report in reports for at, text in report["disconnects"]
         )
+        self.unexpected = sorted(miss for report in reports for miss in report["unexpected"])
         self.hits, self.misses, self.stored, self.requests = (
             sum(report[name] for report in reports) for name in ("hits", "misses", "stored", "requests")
         )
