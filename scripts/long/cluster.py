@@ -610,5 +610,34 @@ def preload(cluster, prompts, numbers=None, pinned=False):
     return count
 
 
+def evict_near_copies(cluster, content, label, bytes_each, size=64 * KIB):
+    """Fills each node's RAM with blocks of its own, so that what nobody keeps leaves it; returns their namespace."""
+    description = {"model": f"check/filler-{label}"}
+    owners = cluster.owners()
+    doors = {node.name: cluster.blocks(node.name, description=description) for node in cluster.running()}
+    left = {name: bytes_each // size for name in doors}
+    batches = {name: [] for name in doors}
+    number = 0
+    while any(count > 0 for count in left.values()):
+        key = b"filler-%d" % number
+        number += 1
+        name = owners[slot_of(key)]
+        if left.get(name, 0) <= 0:
+            if name not in left:
+                raise NodeFailed(f"slots belong to {name}, which does not run")
+            continue
+        left[name] -= 1
+        batches[name].append((key, content.make(key, size)))
+        if len(batches[name]) == 16 or left[name] == 0:
+            outcomes = doors[name].put(batches[name])
+            if any(outcome not in ("stored", "exists") for outcome in outcomes):
+                raise NodeFailed(f"a filler was not stored: {outcomes}")
+            batches[name] = []
+    namespace = next(iter(doors.values())).namespace
+    for door in doors.values():
+        door.connection.close()
+    return namespace
+
+
 def describe_source(cluster):
     say(f"nodes {', '.join(cluster.nodes)}; --cluster {'etcd://...' if cluster.etcd else 'static:...'}")

@@ -2,8 +2,9 @@
 
 Clients at all nodes ask for prompts, compare every byte and store what is missing. Each round
 
-  puts fresh pinned blocks, each at its owner, so that the only second copy is the one that --replicas makes; waits until
-  each is there twice and the nodes make no more copies
+  puts fresh pinned blocks: half of them each at its owner, so that the only second copy is the one that --replicas makes,
+  half by way of any node, to be pinned by KV.PIN afterwards; waits until the nodes make no more copies, and fills all RAM
+  with other blocks, so that near copies, which nobody keeps, do not count
   kills a node with kill -9 and asks the others for the pinned blocks that it owned
   starts it again on its data directory and asks all three for all pinned blocks of all rounds
 
@@ -21,7 +22,9 @@ import random
 import sys
 import time
 
-from cluster import Cluster, Etcd, Load, Prompts, describe_source, knows_etcd, preload, slot_of, wait_for
+from cluster import (
+    Cluster, Etcd, Load, Prompts, describe_source, evict_near_copies, knows_etcd, preload, slot_of, wait_for,
+)
 from node import NodeFailed, clean_up_at_end, require_linux, temporary_directory
 from workload import GIB, MIB, NAMESPACE, Content, ReplyError, Verdict, byte_count, new_seed, percentile, say, table
 
@@ -29,25 +32,37 @@ LOOKUP_TIMEOUT, LOAD_TIMEOUT, PUT_WAIT, STORE_TIMEOUT = 0.1, 1.0, 2.0, 5.0
 
 
 class Pinned:
-    """The pinned blocks of one round, in a namespace of their own."""
+    """Pinned blocks of one round, in a namespace of their own."""
 
-    def __init__(self, content, number, count):
-        self.description = {**NAMESPACE, "model": f"check/pinned-{number}"}
-        self.prompts = Prompts(content, f"pinned {number}", count)
+    def __init__(self, content, number, count, at_owners):
+        self.at_owners = at_owners
+        self.description = {**NAMESPACE, "model": f"check/pinned-{number}-{'owners' if at_owners else 'doors'}"}
+        self.prompts = Prompts(content, self.description["model"], count)
         self.keys = [key for prompt in range(count) for key in self.prompts.keys(prompt)]
 
     def put(self, cluster):
         owners = cluster.owners()
-        for name in cluster.nodes:
+        for number, name in enumerate(cluster.nodes):
             door = cluster.blocks(name, description=self.description)
-            mine = [key for key in self.keys if owners[slot_of(key)] == name]
+            if self.at_owners:
+                mine = [key for key in self.keys if owners[slot_of(key)] == name]
+            else:
+                mine = self.keys[number :: len(cluster.nodes)]
             for start in range(0, len(mine), 8):
-                blocks = [(key, self.prompts.payload(key)) for key in mine[start : start + 8]]
-                outcomes = door.put(blocks, pinned=True)
-                if any(outcome != "stored" for outcome in outcomes):
-                    raise NodeFailed(f"a pinned block was not stored: {outcomes}")
+                self._put(door, mine[start : start + 8])
             door.connection.close()
         return owners
+
+    def _put(self, door, keys):
+        options = ["PIN"] if self.at_owners else ["ACK", "owner"]
+        blocks = [part for key in keys for part in (key, self.prompts.payload(key))]
+        outcomes = door.connection.call("KV.PUT", door.namespace, *options, "BLOCKS", len(keys), *blocks)
+        if any(isinstance(outcome, ReplyError) or bytes(outcome) != b"stored" for outcome in outcomes):
+            raise NodeFailed(f"a block was not stored: {outcomes}")
+        if not self.at_owners:
+            pinned = door.connection.call("KV.PIN", door.namespace, "KEYS", len(keys), *keys)
+            if pinned != [1] * len(keys):
+                raise NodeFailed(f"blocks were not pinned: {pinned}")
 
     def copies(self, cluster):
         """How many blocks of the namespace lie on all nodes together."""
@@ -121,10 +136,13 @@ class Run:
     def _round(self, number):
         victim = self.names[(number + self.settings.seed) % 3]
         survivors = [name for name in self.names if name != victim]
-        fresh = Pinned(self.content, number, self.settings.pinned_prompts)
+        fresh = Pinned(self.content, number, self.settings.pinned_prompts // 2, at_owners=True)
         owners = fresh.put(self.cluster)
-        self.pinned.append(fresh)
+        by_doors = Pinned(self.content, number, self.settings.pinned_prompts // 2, at_owners=False)
+        by_doors.put(self.cluster)
+        self.pinned += [fresh, by_doors]
         copied = self._wait_copied(fresh, number)
+        filler = evict_near_copies(self.cluster, self.content, number, self.settings.memory * 5 // 2)
         lost = [key for key in fresh.keys if owners[slot_of(key)] == victim]
         early = lost[: len(lost) // 2]
         self.random.shuffle(early)
@@ -149,6 +167,8 @@ class Run:
             f"round {number}: {victim} was not back within {back:.1f} s: {self.cluster.views()}",
         )
         self._sweep(f"round {number}, {victim} is back", self.names)
+        if self.cluster.is_settled():
+            self.cluster["a"].ask("KV.CLEAR", filler, timeout=30)
         say(
             f"round {number}/{self.settings.rounds}: {victim} killed, {len(lost)} pinned blocks were its; second copies "
             f"after {copied:.1f} s, down for all after {detected:.2f} s, last miss after {self.miss_windows[-1]:.2f} s, "
@@ -272,9 +292,9 @@ def main():
     parser.add_argument("--clients", type=int, default=1, help="clients of each node (default 1)")
     parser.add_argument("--rate", type=float, default=20, help="requests a second of each client (default 20)")
     parser.add_argument("--prompts", type=int, default=300, help="prompts of 8 blocks of 8 to 128 KiB (default 300)")
-    parser.add_argument("--pinned-prompts", type=int, default=30, help="pinned prompts of a round (default 30)")
-    parser.add_argument("--memory", type=byte_count, default=512 * MIB, help="of each node (default 512MiB)")
-    parser.add_argument("--disk", type=byte_count, default=2 * GIB, help="of each node (default 2GiB)")
+    parser.add_argument("--pinned-prompts", type=int, default=40, help="pinned prompts of a round (default 40)")
+    parser.add_argument("--memory", type=byte_count, default=128 * MIB, help="of each node (default 128MiB)")
+    parser.add_argument("--disk", type=byte_count, default=4 * GIB, help="of each node (default 4GiB)")
     parser.add_argument("--detection", type=float, default=3.0, help="seconds (default 3)")
     parser.add_argument("--back", type=float, default=30.0, help="seconds from start to active (default 30)")
     parser.add_argument("--slack", type=float, default=1.0, help="seconds beyond a call's deadline (default 1)")
