@@ -10,6 +10,12 @@ join    a and b; when half of the requests are done c starts on an empty directo
 RAM is small, so that what a has seen lies mostly with its owners, on their disks, which have room for everything. The share
 of blocks hit with a drain and with a join must be at most --points below that of the steady run; no wrong byte, no
 failed call, no block that existed under a lease and could not be loaded.
+
+Two more runs ask for more than a share, without the trace:
+
+drain-keeps  blocks are put by way of a and b while c drains; when c has been stopped and all RAM was filled with other
+             blocks, every block that was accepted must be a hit at a and at b: a drained node takes nothing with it
+join-keeps   the same while c joins; then every block must be a hit at a, b and c
 """
 
 import argparse
@@ -21,9 +27,9 @@ import sys
 import threading
 import time
 
-from cluster import Cluster, Etcd, describe_source, environment, knows_etcd
+from cluster import Cluster, Etcd, describe_source, environment, evict_near_copies, knows_etcd, wait_for
 from node import NodeFailed, clean_up_at_end, remove_directory, require_linux, temporary_directory
-from workload import GIB, KIB, MIB, ReplyError, Verdict, byte_count, in_units, say, table
+from workload import GIB, KIB, MIB, Content, ReplyError, Verdict, byte_count, in_units, say, table
 
 
 class Run:
@@ -44,16 +50,22 @@ class Run:
         self.notes = []
 
     def run(self):
-        hits = {name: self._replay(name)["hit_percent"] for name in self.settings.only}
-        table(self.rows)
+        replays = [name for name in self.settings.only if not name.endswith("-keeps")]
+        hits = {name: self._replay(name)["hit_percent"] for name in replays}
+        if hits:
+            table(self.rows)
+        for name in self.settings.only:
+            if name.endswith("-keeps"):
+                self._keeps(name)
         for name in ("drain", "join"):
             if name in hits and "steady" in hits:
                 fall = hits["steady"] - hits[name]
                 self.verdict.expect(fall <= self.settings.points, f"{name}: {fall:.2f} points below the steady run")
                 self.notes.append(f"{name} {hits[name]:.2f} % ({-fall:+.2f} points)")
+        if "steady" in hits:
+            self.notes.insert(0, f"steady {hits['steady']:.2f} % hit")
         return self.verdict.finish(
-            f"{self.request_count} requests, blocks of {in_units(self.settings.block_size)}; hit: steady "
-            f"{hits.get('steady', 0):.2f} %, " + "; ".join(self.notes)
+            f"{self.request_count} requests, blocks of {in_units(self.settings.block_size)}; " + "; ".join(self.notes)
         )
 
     def _requests(self):
@@ -65,7 +77,8 @@ class Run:
                 count += 1
         return path, count
 
-    def _replay(self, name):
+    def _cluster(self, name):
+        """A fresh cluster; c does not run when it is to join."""
         settings = self.settings
         work = os.path.join(self.work, name)
         os.mkdir(work)
@@ -76,7 +89,85 @@ class Run:
         cluster = Cluster(
             settings.larder, work, ["a", "b", "c"], settings.memory, settings.disk, settings.serve_arguments, etcd=etcd,
         )
-        cluster.start(*(["a", "b"] if name == "join" else ["a", "b", "c"]))
+        cluster.start(*(["a", "b"] if name.startswith("join") else ["a", "b", "c"]))
+        return cluster, work, etcd
+
+    def _keeps(self, name):
+        """Puts during a change; nothing that was accepted may be missed after it."""
+        settings = self.settings
+        cluster, work, etcd = self._cluster(name)
+        content, put, is_over = Content(name), [], threading.Event()
+        writers = [
+            threading.Thread(target=self._put, args=(name, cluster, door, content, put, is_over), daemon=True)
+            for door in ("a", "b")
+        ]
+        for writer in writers:
+            writer.start()
+        time.sleep(2)
+        began = time.monotonic()
+        if name == "drain-keeps":
+            self._run_drain(cluster)
+            status, _ = cluster["c"].stop()
+            self.verdict.expect(status == 0, f"{name}: c ended with {status} after SIGTERM")
+        else:
+            cluster["c"].start()
+            cluster.wait_settled(600)
+        seconds = time.monotonic() - began
+        time.sleep(2)
+        is_over.set()
+        for writer in writers:
+            writer.join()
+        wait_for(
+            lambda: all(node.figures()["handoff_queue_blocks"] == 0 for node in cluster.running()), 60, "blocks are given", 0.1
+        )
+        time.sleep(1)
+        evict_near_copies(cluster, content, name, 3 * settings.memory)
+        missed = {}
+        for node in cluster.running():
+            door = cluster.blocks(node.name)
+            keys = [key for key, _ in put]
+            for start in range(0, len(keys), 16):
+                for (key, at), payload in zip(put[start : start + 16], door.get(keys[start : start + 16])):
+                    if payload is None:
+                        missed.setdefault(node.name, []).append(at - began)
+                    else:
+                        fault = content.fault(key, payload, settings.block_size)
+                        self.verdict.expect(fault is None, f"{name}: by {node.name}: WRONG BYTES: {fault}")
+            door.connection.close()
+        for node, moments in missed.items():
+            self.verdict.violation(
+                f"{name}: by {node}: {len(moments)} of {len(put)} accepted blocks missed, put "
+                f"{sum(at < 0 for at in moments)} before and {sum(at >= 0 for at in moments)} after the change began"
+            )
+        text = f"{name}: took {seconds:.1f} s, {len(put)} blocks put, missed {({n: len(m) for n, m in missed.items()} or 0)}"
+        say(text)
+        self.notes.append(text)
+        self._end(name, cluster, work, etcd)
+
+    def _put(self, name, cluster, door, content, put, is_over):
+        """One writer: eight blocks at a time by way of one node."""
+        number = 0
+        blocks = cluster.blocks(door)
+        while not is_over.is_set():
+            keys = [b"%b-%b-%d" % (name.encode(), door.encode(), number + index) for index in range(8)]
+            number += 8
+            at = time.monotonic()
+            outcomes = blocks.put([(key, content.make(key, self.settings.block_size)) for key in keys])
+            put += [(key, at) for key, outcome in zip(keys, outcomes) if outcome == "stored"]
+            time.sleep(0.01)
+        blocks.connection.close()
+
+    def _end(self, name, cluster, work, etcd):
+        for node, status in cluster.stop().items():
+            self.verdict.expect(status == 0, f"{name}: node {node}: exit status {status} after SIGTERM")
+        if etcd is not None:
+            etcd.kill_hard()
+        if not self.settings.keep:
+            remove_directory(work)
+
+    def _replay(self, name):
+        settings = self.settings
+        cluster, work, etcd = self._cluster(name)
         describe_source(cluster)
         replay = subprocess.Popen(
             [settings.larder, "trace", "replay", self.trace, "--node", "{}:{}".format(*cluster["a"].address),
@@ -106,14 +197,11 @@ class Run:
         say(f"{name}: {figures['hit_percent']:.2f} % hit in {figures['seconds']:.0f} s; node a: " + ", ".join(
             f"{key} {nodes[0][key]}" for key in ("hits_memory", "hits_disk", "hits_peer", "misses_never_seen", "peer_loads")
         ))
-        self._judge(name, cluster, replay.returncode, figures)
-        if etcd is not None:
-            etcd.kill_hard()
-        if not settings.keep:
-            remove_directory(work)
+        self._judge(name, replay.returncode, figures)
+        self._end(name, cluster, work, etcd)
         return figures
 
-    def _judge(self, name, cluster, status, figures):
+    def _judge(self, name, status, figures):
         expect = self.verdict.expect
         expect(status == 0, f"{name}: larder trace replay ended with {status}: {figures}")
         expect(figures["wrong_blocks"] == 0, f"{name}: {figures['wrong_blocks']} blocks with WRONG BYTES")
@@ -121,8 +209,6 @@ class Run:
             figures["existed_but_failed"] == 0,
             f"{name}: {figures['existed_but_failed']} blocks existed and could not be loaded",
         )
-        for node, exit_status in cluster.stop().items():
-            expect(exit_status == 0, f"{name}: node {node}: exit status {exit_status} after SIGTERM")
 
     def _change(self, name, cluster, replay):
         """Half way: the change."""
@@ -139,14 +225,17 @@ class Run:
         except (NodeFailed, OSError, ReplyError) as failure:
             self.verdict.violation(f"{name}: the change failed: {failure}")
 
-    def _drain(self, cluster, started, replay):
+    def _run_drain(self, cluster):
         done = subprocess.run(
             [cluster.larder, "cluster", "drain", "c", "--node", "{}:{}".format(*cluster["a"].address), "--quiet"],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
             timeout=600,
         )
+        self.verdict.expect(done.returncode == 0, f"larder cluster drain ended with {done.returncode}: {done.stderr}")
+
+    def _drain(self, cluster, started, replay):
+        self._run_drain(cluster)
         seconds = time.monotonic() - started
-        self.verdict.expect(done.returncode == 0, f"drain: larder cluster drain ended with {done.returncode}: {done.stderr}")
         figures = cluster["c"].figures()
         status, _ = cluster["c"].stop()
         self.verdict.expect(status == 0, f"drain: c ended with {status} after SIGTERM")
@@ -185,8 +274,8 @@ def main():
     parser.add_argument("--disk", type=byte_count, default=4 * GIB, help="of each node (default 4GiB)")
     parser.add_argument("--points", type=float, default=2.0, help="most that a change may cost (default 2)")
     parser.add_argument(
-        "--only", type=lambda text: text.split(","), default=["steady", "drain", "join"],
-        help="steady,drain,join: some of them",
+        "--only", type=lambda text: text.split(","), default=["steady", "drain", "join", "drain-keeps", "join-keeps"],
+        help="some of steady,drain,join,drain-keeps,join-keeps",
     )
     parser.add_argument("--timeout", type=float, default=3600, help="seconds a replay may take (default 3600)")
     parser.add_argument("--serve-arguments", type=str.split, default=[], help="more flags of larder serve, in one word")
