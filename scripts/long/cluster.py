@@ -505,8 +505,8 @@ class Load:
         for _, pipe in self._workers:
             self._take(pipe, 0)
 
-    def stop(self, timeout=60.0):
-        """Ends the workers; returns the sum of their reports."""
+    def stop(self, timeout=60.0, excused=None):
+        """Ends the workers; returns the sum of their reports, without calls that are `excused(node, began, seconds)`."""
         for process, _ in self._workers:
             if process.is_alive():
                 os.kill(process.pid, signal.SIGUSR1)
@@ -520,7 +520,7 @@ class Load:
                 self.verdict.violation("a client hangs, or has ended with an error")
                 process.kill()
             process.join()
-        return LoadReport(self.reports)
+        return LoadReport(self.reports, excused)
 
     def _take(self, pipe, wait):
         """Returns whether the worker is still there."""
@@ -539,12 +539,14 @@ class Load:
 class LoadReport:
     """What the workers of a load saw."""
 
-    def __init__(self, reports):
-        self.reports = reports
+    def __init__(self, reports, excused=None):
         self.times = {}
         for report in reports:
             for verb, times in report["times"].items():
-                self.times.setdefault(verb, []).extend(times)
+                self.times.setdefault(verb, []).extend(
+                    (seconds, began) for seconds, began in times
+                    if excused is None or not excused(report["door"], began, seconds)
+                )
         self.errors = sorted(error for report in reports for error in report["errors"])
         self.disconnects = sorted(
             (at, report["door"], text) for report in reports for at, text in report["disconnects"]

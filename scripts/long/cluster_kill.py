@@ -7,6 +7,7 @@ Clients at all nodes ask for prompts, compare every byte and store what is missi
   with other blocks, so that near copies, which nobody keeps, do not count
   kills a node with kill -9 and asks the others for the pinned blocks that it owned
   starts it again on its data directory and asks all three for all pinned blocks of all rounds
+  stops another node with SIGSTOP for some seconds, and lets it go on
 
 and expects
 
@@ -15,10 +16,12 @@ and expects
   a pinned block that the dead node owned may be a miss for at most 3 s (--detection); after that, while the node is
   away, while it comes back and after, every pinned block is a hit at every node
   the node is back, up and active for all, within 30 s (--back)
+  the stopped node is down for the others within 3 s and up again 5 s (--rejoin) after it goes on; only its own clients wait
 """
 
 import argparse
 import random
+import signal
 import sys
 import time
 
@@ -101,6 +104,7 @@ class Run:
         self.pinned = []
         self.copied, self.detected, self.miss_windows, self.backs, self.probe_times = [], [], [], [], []
         self.dead_times = []
+        self.stopped, self.stop_detected, self.rejoined = [], [], []
         self.probes = self.early_misses = 0
 
     def run(self):
@@ -117,7 +121,11 @@ class Run:
             if self.verdict.violations > 100:
                 say("too many violations, giving up")
                 break
-        report = load.stop()
+        report = load.stop(
+            excused=lambda door, began, seconds: any(
+                door == name and began < end and began + seconds > start for name, start, end in self.stopped
+            )
+        )
         self._judge_calls(report)
         for name, status in cluster.stop().items():
             self.verdict.expect(status == 0, f"node {name}: exit status {status} after SIGTERM")
@@ -126,6 +134,7 @@ class Run:
             f"{self._spread(self.detected)} s; pinned blocks of the dead node missed until {self._spread(self.miss_windows)} "
             f"s after the kill ({self.early_misses} of {self.probes} probes), bound {settings.detection}; longest probe "
             f"{max(self.probe_times, default=0):.2f} s; back after {self._spread(self.backs)} s; "
+            f"stopped nodes down after {self._spread(self.stop_detected)} s, up after {self._spread(self.rejoined)} s; "
             f"{len(self.pinned) * len(self.pinned[0].keys)} pinned blocks; {report.summary()}"
         )
 
@@ -169,11 +178,42 @@ class Run:
         self._sweep(f"round {number}, {victim} is back", self.names)
         if self.cluster.is_settled():
             self.cluster["a"].ask("KV.CLEAR", filler, timeout=30)
+            self._stop_and_go_on(number, next(name for name in self.names if name != victim))
         say(
             f"round {number}/{self.settings.rounds}: {victim} killed, {len(lost)} pinned blocks were its; second copies "
             f"after {copied:.1f} s, down for all after {detected:.2f} s, last miss after {self.miss_windows[-1]:.2f} s, "
             f"away {away:.1f} s, back after {back:.2f} s; violations {self.verdict.violations}"
         )
+
+    def _stop_and_go_on(self, number, name):
+        """SIGSTOP for some seconds: the others see it down, ask it no more, and see it up when it goes on."""
+        others = [other for other in self.names if other != name]
+        node, began = self.cluster[name], time.monotonic()
+        node.forget()
+        node.process.send_signal(signal.SIGSTOP)
+        try:
+            while not self._is_down(name, others) and time.monotonic() - began < self.settings.detection + 10:
+                time.sleep(0.02)
+            detected = time.monotonic() - began
+            self.stop_detected.append(detected)
+            self.verdict.expect(
+                detected <= self.settings.detection, f"round {number}: {name}, stopped, was down after {detected:.2f} s"
+            )
+            self._sweep(f"round {number}, {name} is stopped", others)
+            time.sleep(self.random.uniform(0, 5))
+        finally:
+            node.process.send_signal(signal.SIGCONT)
+        goes_on = time.monotonic()
+        while not self.cluster.is_settled() and time.monotonic() - goes_on < self.settings.back:
+            time.sleep(0.02)
+        rejoined = time.monotonic() - goes_on
+        # What its clients had sent meanwhile is answered a little later.
+        self.stopped.append((name, began, goes_on + 1))
+        self.rejoined.append(rejoined)
+        self.verdict.expect(
+            rejoined <= self.settings.rejoin, f"round {number}: {name}, stopped, rejoined after {rejoined:.2f} s"
+        )
+        self._sweep(f"round {number}, {name} goes on", self.names)
 
     def _wait_copied(self, fresh, number):
         """Until each fresh block is there twice, and no node has made a copy for a while."""
@@ -297,6 +337,7 @@ def main():
     parser.add_argument("--disk", type=byte_count, default=4 * GIB, help="of each node (default 4GiB)")
     parser.add_argument("--detection", type=float, default=3.0, help="seconds (default 3)")
     parser.add_argument("--back", type=float, default=30.0, help="seconds from start to active (default 30)")
+    parser.add_argument("--rejoin", type=float, default=5.0, help="seconds (default 5)")
     parser.add_argument("--slack", type=float, default=1.0, help="seconds beyond a call's deadline (default 1)")
     parser.add_argument("--serve-arguments", type=str.split, default=[], help="more flags of larder serve, in one word")
     parser.add_argument("--work", default=None, help="where the temporary directory goes (default TMPDIR or /tmp)")
