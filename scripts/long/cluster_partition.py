@@ -195,7 +195,7 @@ class Run:
         cut_for = time.monotonic() - cut_at
         healed_at = time.monotonic()
         self.network.heal(kind, nodes)
-        back = self._wait(self.cluster.is_settled, self.settings.rejoin + 10, healed_at)
+        back = self._wait(self.cluster.is_settled, self.settings.rejoin + 60, healed_at)
         self.rejoins.append(back)
         self.verdict.expect(
             back <= self.settings.rejoin,
