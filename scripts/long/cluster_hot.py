@@ -55,7 +55,7 @@ class Run:
         total = settings.clients * settings.blocks * settings.block_size
         return self.verdict.finish(
             f"{settings.rounds} rounds: {settings.clients} clients at {len(self.names)} nodes, {settings.blocks} cold blocks of "
-            f"{in_units(settings.block_size)}: each crossed the network once for each node and was read from disk once; "
+            f"{in_units(settings.block_size)}, each to cross the network once for each node and to be read from disk once; "
             f"{in_units(total)} served in {', '.join(f'{value:.2f}' for value in seconds)} s"
         )
 
