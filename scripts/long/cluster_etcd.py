@@ -63,11 +63,14 @@ class Run:
             must_hit=True,
         )
         time.sleep(2)
+        failures_before = self._lookup_failures()
         began = time.monotonic()
         begin()
         say(f"etcd is {name}")
         noticed, starts = self._wait_out(name, seconds, began)
         load.poll()
+        # Look-ups at other nodes that took more than --peer-lookup-timeout: misses that a slow machine explains.
+        slow = self._lookup_failures() - failures_before
         end()
         over = time.monotonic()
         connected, seen, restarts = self._converge(name, over)
@@ -92,7 +95,8 @@ class Run:
             f"etcd {name} for {seconds:.0f} s: noticed after {noticed:.1f} s, connected again after {connected:.2f} s, "
             f"fourth node seen after {seen:.2f} s (bound {self.settings.convergence:.0f}; started {starts + restarts} times); "
             f"registered anew {sum(figure['cluster_reregistrations'] for figure in figures)} times so far; "
-            f"misses of held blocks {len(early)} during, {late} while d joined; {report.summary()}"
+            f"misses of held blocks {len(early)} during ({slow} look-ups at other nodes failed), {late} while d joined; "
+            f"{report.summary()}"
         )
         say(text)
         self.notes.append(text)
@@ -140,6 +144,9 @@ class Run:
         self.verdict.expect(connected <= self.settings.convergence, f"{name}: connected again after {connected:.1f} s")
         self.verdict.expect(seen <= self.settings.convergence, f"{name}: the fourth node was seen after {seen:.1f} s")
         return connected, seen, restarts
+
+    def _lookup_failures(self):
+        return sum(self.cluster[node].figures()["cluster_match_failures"] for node in self.names)
 
     def _keep_d(self):
         if self.cluster["d"].is_running:
