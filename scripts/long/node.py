@@ -97,11 +97,19 @@ class ServerProcess:
                 stdout=log,
                 stderr=log,
                 env=environment,
-                preexec_fn=_die_with_parent,
+                preexec_fn=self.before_exec,
                 start_new_session=True,
             )
         _running.add(self)
         return started
+
+    def before_exec(self):
+        """Runs in the new process before it becomes the program."""
+        _die_with_parent()
+
+    def connect(self, timeout):
+        """A connection to the server."""
+        return Connection(self.port, timeout=timeout)
 
     def wait_until_answering(self, timeout=60.0, probe=None, started=None):
         """Waits until PING, or `probe(connection)`, succeeds; returns seconds since `started`."""
@@ -111,7 +119,7 @@ class ServerProcess:
             if not self.is_running:
                 raise NodeFailed(f"ended while starting: {self.ending()}")
             try:
-                with Connection(self.port, timeout=timeout) as connection:
+                with self.connect(timeout) as connection:
                     while True:
                         if probe(connection):
                             return time.monotonic() - started

@@ -91,9 +91,10 @@ class Connection:
     """One RESP2 connection. Replies are bytes, bytearray, int, None, list or ReplyError; simple strings are bytes."""
 
     def __init__(self, address, timeout=30.0):
-        """`address` is a TCP port on loopback or the path of a Unix socket; `timeout` bounds each wait."""
-        if isinstance(address, int):
-            self._socket = socket.create_connection(("127.0.0.1", address), timeout)
+        """`address` is a TCP port on loopback, (host, port) or the path of a Unix socket; `timeout` bounds each wait."""
+        if not isinstance(address, str):
+            place = ("127.0.0.1", address) if isinstance(address, int) else address
+            self._socket = socket.create_connection(place, timeout)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         else:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
