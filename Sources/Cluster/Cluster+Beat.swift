@@ -31,6 +31,7 @@ extension Cluster {
             timeout: configuration.silenceMax,
             asksBreaker: false
         ) { [weak self] result in
+            if case .success = result { peer.hasBeenTold(own.state) }
             self?.beatEnded(peer, result)
         }
     }
@@ -64,10 +65,15 @@ extension Cluster {
 
     /// What this node answers to another's heartbeat; the other's state may be news.
     package func answerBeat(from name: String, state: String, weight: Int, run: Int) -> [String]? {
-        guard let name = NodeName(name), Member.State(rawValue: state) != nil, weight > 0 else { return nil }
-        let peer = self.state.withLock { $0.peers[name] }
-        // Its own answers say the same; hearing it now only makes the news travel at once.
-        if let peer, peer.report?.state.rawValue != state { bell.ring() }
+        guard let name = NodeName(name), let newState = Member.State(rawValue: state),
+            let weight = UInt32(exactly: weight), weight > 0
+        else { return nil }
+        let report = PeerReport(state: newState, weight: weight, run: UInt64(bitPattern: Int64(run)))
+        // It speaks, so it is there; and what it says counts from now on, before it is answered.
+        if let peer = self.state.withLock({ $0.peers[name] }), peer.report != report {
+            _ = peer.heard(report, at: now)
+            rebuild()
+        }
         let own = own
         return [own.state.rawValue, String(own.weight), String(Int64(bitPattern: own.run))]
     }

@@ -127,12 +127,12 @@ extension Cluster {
         guard handover.progress.phase != .done, view.members.contains(where: { $0.name == own.name }) else {
             return
         }
-        // The others must know first, or they would hand blocks back: two heartbeats.
-        let isKnown = routing.peers.allSatisfy { $0 == nil || $0?.isDown == true || $0?.report != nil }
-        guard isKnown else { return }
-        let isWhole = handOver { slot in
-            self.routing.route(slot).owner
+        // The others must know first, or they would go on to put blocks here.
+        guard routing.peers.allSatisfy({ $0 == nil || $0?.isDown == true || $0?.told == .draining }) else {
+            return bell.ring()
         }
+        // Twice: what was under way when they learnt it comes with the second look.
+        let isWhole = (0..<2).allSatisfy { _ in handOver { slot in self.routing.route(slot).owner } }
         guard isWhole, !isStopping else { return }
         handover.note { $0.phase = .done }
         let progress = handover.progress
@@ -267,7 +267,7 @@ extension Cluster {
         let answer = Answer()
         let done = DispatchSemaphore(value: 0)
         peer.link.ask(
-            PeerRequest.keys("KV.HELD", space, [], keys, Array(0..<keys.count)),
+            PeerRequest.keys("KV.HELD", space, ["KEPT"], keys, Array(0..<keys.count)),
             timeout: configuration.storeTimeout,
             asksBreaker: false
         ) { result in

@@ -138,12 +138,12 @@ extension Cluster: PeerTier {
         _ lease: BlockLease,
         key: [UInt8],
         in space: KeySpace,
-        isDurable: Bool,
+        _ wish: GiftWish,
         _ completion: @escaping @Sendable (GiftOutcome) -> Void
     ) {
         let route = unsafe routing.route(Slot.of(key.span.bytes))
         guard let owner = route.owner else { return completion(.own) }
-        give(lease, key: key, in: space, to: owner, isDurable: isDurable, completion)
+        give(lease, key: key, in: space, to: owner, wish, completion)
     }
 
     /// Gives a block to a node, whoever owns it.
@@ -152,7 +152,7 @@ extension Cluster: PeerTier {
         key: [UInt8],
         in space: KeySpace,
         to peer: Peer,
-        isDurable: Bool = false,
+        _ wish: GiftWish = GiftWish(),
         _ completion: @escaping @Sendable (GiftOutcome) -> Void
     ) {
         let attributes = lease.attributes
@@ -161,8 +161,8 @@ extension Cluster: PeerTier {
         var options = ["XXH3", String(Int(bitPattern: UInt(lease.payloadChecksum)))]
         if attributes.expiresAt != 0 { options += ["TTL", String(max(1, attributes.expiresAt - unixNow))] }
         if attributes.tokenCount > 0 { options += ["TOKENS", String(attributes.tokenCount)] }
-        if attributes.pinnedUntil > unixNow { options.append("PIN") }
-        if isDurable { options.append("DURABLE") }
+        if max(attributes.pinnedUntil, wish.pinnedUntil) > unixNow { options.append("PIN") }
+        if wish.isDurable { options.append("DURABLE") }
         var encoder = RequestEncoder()
         PeerRequest.begin(&encoder, for: space.tenant, argumentCount: 6 + options.count)
         encoder.append("KV.PUT")
@@ -173,7 +173,7 @@ extension Cluster: PeerTier {
         encoder.append(key)
         // SAFETY: the completion below holds the lease, and is called only when the request is not read any more.
         unsafe encoder.append(payload: lease.payload)
-        let timeout = isDurable ? configuration.durableTimeout : configuration.storeTimeout
+        let timeout = wish.isDurable ? configuration.durableTimeout : configuration.storeTimeout
         peer.link.ask(encoder.finish(), .payload, timeout: timeout) { [counters] result in
             let outcome = withExtendedLifetime(lease) { Self.outcome(result) }
             if case .failed = outcome { counters.giftFailures.add() }

@@ -10,6 +10,8 @@ final class Peer: Sendable {
         var isDown = false
         var refusedCount = 0
         var reported: PeerReport?
+        /// What this node has told it of itself, and it has answered to.
+        var told: Member.State?
     }
 
     /// Its name.
@@ -46,6 +48,14 @@ final class Peer: Sendable {
 
     /// What it said of itself last.
     var report: PeerReport? { health.withLock { $0.reported } }
+
+    /// What it is known to know of this node's state.
+    var told: Member.State? { health.withLock { $0.told } }
+
+    /// It has answered to a heartbeat that said so.
+    func hasBeenTold(_ state: Member.State) {
+        health.withLock { $0.told = state }
+    }
 
     /// Nanoseconds since it was heard.
     func silence(at now: UInt64) -> UInt64 {

@@ -24,12 +24,15 @@ extension ConnectionThread {
         }
     }
 
+    /// How long one address is tried.
+    private static let connectNanosecondsMax: UInt64 = 1_500_000_000
+
     /// Begins to connect to the first address that does not refuse at once.
     func connect(_ addresses: ArraySlice<SocketAddress>) {
         var later = addresses
         while let address = later.popFirst() {
             if let socket = StreamSocket(connectingTo: address) {
-                phase = .connecting(socket, later: later)
+                phase = .connecting(socket, later: later, until: now &+ Self.connectNanosecondsMax)
                 return
             }
         }

@@ -29,7 +29,7 @@ final class ConnectionThread: @unchecked Sendable {
     enum Phase {
         case idle
         case resolving
-        case connecting(StreamSocket, later: ArraySlice<SocketAddress>)
+        case connecting(StreamSocket, later: ArraySlice<SocketAddress>, until: UInt64)
         case open(StreamSocket)
     }
 
@@ -73,6 +73,9 @@ final class ConnectionThread: @unchecked Sendable {
         switch (pipeline.expire(at: now), phase) {
         case (.close(let failure), _):
             lost(.timedOut, failure)
+        case (.keep, .connecting(_, let later, until: let end)) where end <= now:
+            // The system would try this one less and less often, while the node may be back by now.
+            if later.isEmpty { lost(.timedOut, .silent) } else { connect(later) }
         case (.keep, .connecting) where pipeline.isEmpty, (.keep, .resolving) where pipeline.isEmpty:
             // All who waited for the connection have gone without it.
             lost(.timedOut, .silent)
@@ -107,7 +110,7 @@ final class ConnectionThread: @unchecked Sendable {
         var entries = [pollfd(fd: mailbox.wakePipe.readEnd, events: Int16(POLLIN), revents: 0)]
         switch phase {
         case .idle, .resolving: break
-        case .connecting(let socket, _):
+        case .connecting(let socket, _, _):
             entries.append(pollfd(fd: socket.descriptor, events: Int16(POLLOUT), revents: 0))
         case .open(let socket):
             let events = POLLIN | (sendableCall == nil ? 0 : POLLOUT)
@@ -119,7 +122,7 @@ final class ConnectionThread: @unchecked Sendable {
         guard entries.count > 1, entries[1].revents != 0 else { return }
         switch phase {
         case .idle, .resolving: return
-        case .connecting(let socket, let later): connected(socket, later)
+        case .connecting(let socket, let later, _): connected(socket, later)
         case .open(let socket): receive(socket)
         }
     }
@@ -131,7 +134,9 @@ final class ConnectionThread: @unchecked Sendable {
     }
 
     private func millisecondsToWait() -> Int32 {
-        guard let deadline = pipeline.nextDeadline else { return -1 }
+        var next = pipeline.nextDeadline
+        if case .connecting(_, _, until: let end) = phase { next = min(next ?? end, end) }
+        guard let deadline = next else { return -1 }
         let now = now
         guard deadline > now else { return 0 }
         return Int32(clamping: (deadline - now) / 1_000_000 + 1)

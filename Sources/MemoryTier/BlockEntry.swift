@@ -41,6 +41,8 @@ struct BlockEntry: BitwiseCopyable {
         static let unverified = Flags(rawValue: 16)
         /// The payload lies coded in its extent and cannot be read in place.
         static let packed = Flags(rawValue: 32)
+        /// A copy of what another node of the cluster keeps.
+        static let near = Flags(rawValue: 64)
     }
 
     /// A vacant entry that no block has used.

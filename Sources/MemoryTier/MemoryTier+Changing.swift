@@ -2,6 +2,19 @@ package import Blocks
 internal import Synchronization
 
 extension MemoryTier {
+    /// Says that another node of the cluster keeps the block: this is a copy, which nobody counts on.
+    package func markNear(_ handle: BlockHandle) {
+        _ = shard(ofSlot: handle.slot).setNear(handle, true)
+    }
+
+    /// Says that this node keeps the block; returns whether it was a copy before.
+    package func markKept(_ handle: BlockHandle) -> Bool {
+        shard(ofSlot: handle.slot).setNear(handle, false)
+    }
+
+    /// Whether the block is a copy of what another node keeps.
+    package func isNear(_ identity: BlockIdentity) -> Bool { shard(of: identity).isNear(identity) }
+
     /// Says that another tier holds the block too, so that it may be evicted.
     package func markClean(_ handle: BlockHandle) {
         shard(ofSlot: handle.slot).markClean(handle)

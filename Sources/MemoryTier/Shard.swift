@@ -175,6 +175,25 @@ final class Shard: Sendable {
         }
     }
 
+    /// Says whether the block is a copy of what another node keeps; returns whether it was.
+    func setNear(_ handle: BlockHandle, _ isNear: Bool) -> Bool {
+        state.withLock { state in
+            guard let entry = state.find(entry(of: handle.slot), generation: handle.generation) else {
+                return false
+            }
+            let wasNear = state.entries[entry].flags.contains(.near)
+            state.markNear(entry, isNear)
+            return wasNear
+        }
+    }
+
+    /// Whether the readable block of this identity is a copy of what another node keeps.
+    func isNear(_ identity: BlockIdentity) -> Bool {
+        state.withLock { state in
+            readable(identity, in: state).map { state.entries[$0].flags.contains(.near) } ?? false
+        }
+    }
+
     /// Unlinks the visible block of this handle; one whose time is over goes for that reason.
     func remove(_ handle: BlockHandle, reason: RemovalReason) -> Departure? {
         let now = core.now

@@ -213,6 +213,11 @@ struct ShardState {
         figures.unverified.subtract(entries[number].byteCount)
     }
 
+    /// Says whether the block is a copy of what another node keeps.
+    mutating func markNear(_ entry: Int, _ isNear: Bool) {
+        if isNear { entries[entry].flags.insert(.near) } else { entries[entry].flags.remove(.near) }
+    }
+
     /// Says that no other tier holds the block after all.
     mutating func markDirty(_ number: Int) {
         guard !entries[number].flags.contains(.dirty) else { return }

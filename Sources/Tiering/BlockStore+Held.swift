@@ -14,6 +14,8 @@ extension BlockStore {
 
     /// Which of some keys this node holds: its part of a match that another node makes.
     ///
+    /// With `keptOnly` a copy of what another node keeps does not count: it may go at any time.
+    ///
     /// With a lease, what is reported stays readable, as with ``match(_:keys:lease:prefetches:owner:)``; what would pass
     /// the leases' share is reported as not held.
     package func held(
@@ -21,6 +23,7 @@ extension BlockStore {
         keys: KeyBatch,
         lease: Duration?,
         prefetches: Bool,
+        keptOnly: Bool = false,
         owner: LeaseOwner
     ) -> Holding {
         let leaseNanoseconds = lease?.nanoseconds ?? 0
@@ -30,6 +33,7 @@ extension BlockStore {
         var heldKeys = KeyBatch(keyCapacity: keys.count, byteCapacity: keys.count * 40)
         for index in 0..<keys.count {
             let identity = space.identity(of: keys[index])
+            if keptOnly, memory.isNear(identity), disk?.summary(identity) == nil { continue }
             guard step(&walk, identity) else { continue }
             tiers[index] = walk.tiers.last
             heldKeys.append(keys[index])

@@ -124,11 +124,28 @@ extension BlockStore {
             return PutResult(outcome: .stored, durability: ticket(for: handle, options))
         case .exists(let handle):
             counters.existed.add()
+            adopt(handle, identity, byteCount: byteCount, options)
             return PutResult(outcome: .exists, durability: ticket(for: handle, options))
         case .conflict:
             counters.conflicts.add()
             return PutResult(outcome: .conflict, durability: nil)
         }
+    }
+
+    /// Keeps a block of which this node only had a copy: it is put to it as its owner now.
+    private func adopt(
+        _ handle: BlockHandle,
+        _ identity: BlockIdentity,
+        byteCount: Int,
+        _ options: PutOptions
+    ) {
+        guard configuration.isClustered, memory.markKept(handle) else { return }
+        if options.pinnedUntil != 0 { _ = memory.update(identity) { $0.pinnedUntil = options.pinnedUntil } }
+        guard let disk, byteCount <= disk.payloadByteCountMax, disk.summary(identity) == nil,
+            !memory.isPacked(identity)
+        else { return }
+        memory.markDirty(handle)
+        writeBehind?.enqueue(handle, byteCount: byteCount)
     }
 
     /// Makes a block visible here that another node owns, and queues it for that one.
@@ -153,7 +170,13 @@ extension BlockStore {
         switch outcome {
         case .stored(let handle):
             if let lease = memory.lease(handle) {
-                handoff.enqueue(lease, key: key, in: space, isDurable: options.isDurable)
+                handoff.enqueue(
+                    lease,
+                    key: key,
+                    in: space,
+                    isDurable: options.isDurable,
+                    pinnedUntil: options.pinnedUntil
+                )
             }
             if let watcher = configuration.watcher, space.description != nil {
                 watcher.arrived(identity, key: key, after: options.predecessor)
@@ -167,9 +190,16 @@ extension BlockStore {
             return PutResult(outcome: .stored, durability: waits ? .gift(handle) : nil)
         case .exists(let handle):
             counters.existed.add()
-            // The first put of it may still be on its way to the owner.
-            if options.isDurable, let lease = memory.lease(handle) {
-                handoff.enqueue(lease, key: key, in: space, isDurable: true)
+            // The owner may have lost what this is a copy of; and who wants it durable or pinned must ask there.
+            let wantsMore = options.isDurable || options.pinnedUntil != 0
+            if wantsMore || memory.isNear(identity), let lease = memory.lease(handle) {
+                handoff.enqueue(
+                    lease,
+                    key: key,
+                    in: space,
+                    isDurable: options.isDurable,
+                    pinnedUntil: options.pinnedUntil
+                )
             }
             let waits = options.isDurable || options.waitsForOwner
             return PutResult(outcome: .exists, durability: waits ? .gift(handle) : nil)

@@ -14,12 +14,14 @@ final class Handoff: Sendable {
         let key: [UInt8]
         let space: KeySpace
         let isDurable: Bool
+        let pinnedUntil: UInt64
 
-        init(_ lease: BlockLease, key: [UInt8], space: KeySpace, isDurable: Bool) {
+        init(_ lease: BlockLease, key: [UInt8], space: KeySpace, isDurable: Bool, pinnedUntil: UInt64) {
             self.lease = lease
             self.key = key
             self.space = space
             self.isDurable = isDurable
+            self.pinnedUntil = pinnedUntil
         }
     }
 
@@ -80,12 +82,26 @@ final class Handoff: Sendable {
     var status: (byteCount: Int, count: Int) { state.withLock { ($0.byteCount, $0.handles.count) } }
 
     /// Queues a block that was just committed dirty.
-    func enqueue(_ lease: BlockLease, key: [UInt8], in space: KeySpace, isDurable: Bool) {
+    func enqueue(
+        _ lease: BlockLease,
+        key: [UInt8],
+        in space: KeySpace,
+        isDurable: Bool,
+        pinnedUntil: UInt64
+    ) {
         let isOpen = state.withLock { state in
             guard !state.isClosed else { return false }
             guard state.handles.insert(lease.handle).inserted else { return true }
             state.queue.append(
-                Entry(gift: Gift(lease, key: key, space: space, isDurable: isDurable))
+                Entry(
+                    gift: Gift(
+                        lease,
+                        key: key,
+                        space: space,
+                        isDurable: isDurable,
+                        pinnedUntil: pinnedUntil
+                    )
+                )
             )
             state.byteCount += lease.payloadByteCount
             return true
@@ -139,12 +155,18 @@ final class Handoff: Sendable {
 
     private func give(_ entry: Entry, to peers: any PeerTier) {
         let gift = entry.gift
-        peers.give(gift.lease, key: gift.key, in: gift.space, isDurable: gift.isDurable) { [self] outcome in
+        let wish = GiftWish(isDurable: gift.isDurable, pinnedUntil: gift.pinnedUntil)
+        peers.give(gift.lease, key: gift.key, in: gift.space, wish) { [self] outcome in
             switch outcome {
             case .taken:
                 counters.handedOff.add()
                 counters.handedOffBytes.add(gift.lease.payloadByteCount)
+                memory.markNear(gift.lease.handle)
                 memory.markClean(gift.lease.handle)
+                // The owner keeps it; a copy is not to stay for ever.
+                if gift.pinnedUntil != 0 || gift.lease.attributes.pinnedUntil != 0 {
+                    _ = memory.update(gift.lease.identity) { $0.pinnedUntil = 0 }
+                }
                 end(gift, nil, wasUnderWay: true)
             case .conflict:
                 // The owner's bytes came first: ours must not be read here any more.

@@ -141,6 +141,7 @@ final class PeerLoader: Sendable {
             )
         }
         if let lease {
+            memory.markNear(lease.handle)
             counters.peerLoads.add()
             counters.peerLoadedBytes.add(summary.payloadByteCount)
             watcher?.arrived(identity, key: key, after: nil)

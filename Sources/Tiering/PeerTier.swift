@@ -27,7 +27,7 @@ package protocol PeerTier: AnyObject, Sendable {
         _ lease: BlockLease,
         key: [UInt8],
         in space: KeySpace,
-        isDurable: Bool,
+        _ wish: GiftWish,
         _ completion: @escaping @Sendable (GiftOutcome) -> Void
     )
 
@@ -60,6 +60,20 @@ package protocol PeerReceiver: AnyObject, Sendable {
     func arrived(_ index: Int, _ summary: BlockSummary)
     /// There will be no payload; nothing writes to the key's region any more.
     func missed(_ index: Int)
+}
+
+/// What a block's owner is asked to do with it.
+package struct GiftWish: Hashable, Sendable {
+    /// Whether it is to be on disk before the owner answers.
+    package var isDurable: Bool
+    /// Until when it is to be kept from eviction, milliseconds since 1970; 0 for what the block says itself.
+    package var pinnedUntil: UInt64
+
+    /// What a plain put wants.
+    package init(isDurable: Bool = false, pinnedUntil: UInt64 = 0) {
+        self.isDurable = isDurable
+        self.pinnedUntil = pinnedUntil
+    }
 }
 
 /// What became of a block that was given to its owner.

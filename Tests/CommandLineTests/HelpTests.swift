@@ -39,7 +39,8 @@ struct HelpTests {
     func commandsAreThere() {
         let names = Set(Larder.configuration.subcommands.compactMap { $0.configuration.commandName })
         let promised = [
-            "serve", "worker", "match", "get", "put", "delete", "pin", "unpin", "warm", "stats", "top", "explain",
+            "serve", "worker", "match", "get", "put", "delete", "pin", "unpin", "warm", "stats", "top",
+            "explain",
             "doctor", "bench",
             "completions", "version", "user", "memory",
         ]

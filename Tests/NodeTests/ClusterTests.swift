@@ -336,6 +336,42 @@ struct ClusterTests {
         }
     }
 
+    @Test("a near copy does not count as held when its keeper goes: it is kept from then on")
+    func nearCopiesAreNotKept() async throws {
+        try await TestCluster.with { cluster in
+            let clients = try cluster.nodes.map { try $0.connect() }
+            let ns = try describe(clients)
+            let keys = TestCluster.keys(60)
+            for key in keys { _ = try put(clients[try cluster.owner(of: key)], ns, [key]) }
+            for client in clients { #expect(try get(client, ns, keys) == payloads(keys)) }
+            for (index, node) in cluster.nodes.enumerated() {
+                let owned = try keys.count { try cluster.owner(of: $0) == index }
+                #expect(try Self.keptCount(keys, node) == owned)
+            }
+            #expect(try clients[1].ask("KV.CLUSTER", "DRAIN") == "+OK\r\n")
+            try await Eventually.holds("it is drained") {
+                cluster.nodes[1].cluster?.drainProgress.phase == .done
+            }
+            #expect(try Self.keptCount(keys, cluster.nodes[0]) + Self.keptCount(keys, cluster.nodes[2]) == 60)
+            #expect(cluster.nodes[1].cluster?.drainProgress.failedBlockCount == 0)
+        }
+    }
+
+    /// How many of the keys a node keeps, copies of what others keep left out.
+    private static func keptCount(_ keys: [String], _ node: TestNode) throws -> Int {
+        let store = try #require(node.node.store)
+        let description = try NamespaceDescription(json: Array(description.utf8))
+        let space = try #require(store.space(tenant: .default, namespace: description.id)).onThisNode
+        return store.held(
+            space,
+            keys: KeyBatch(validated: keys.map { Array($0.utf8) }),
+            lease: nil,
+            prefetches: false,
+            keptOnly: true,
+            owner: LeaseOwner(connectionID: 0)
+        ).tiers.count { $0 != nil }
+    }
+
     /// How many nodes hold the keys as owner or next, together.
     private static func copies(_ keys: [String], _ cluster: TestCluster) -> Int {
         guard let view = cluster.nodes[0].cluster?.view else { return 0 }

@@ -9,6 +9,8 @@ struct BlockRequest: Hashable {
     var leaseID: UInt64?
     /// PREFETCH
     var prefetches = false
+    /// KEPT of KV.HELD.
+    var keptOnly = false
     /// TTL, milliseconds.
     var timeToLiveMilliseconds: Int?
     /// TOKENS of each block.
@@ -86,6 +88,9 @@ struct BlockRequest: Hashable {
         } else if grammar.options.contains(.prefetch), arguments.matches("prefetch", at: index) {
             prefetches = true
             return index + 1
+        } else if grammar.options.contains(.kept), arguments.matches("kept", at: index) {
+            keptOnly = true
+            return index + 1
         } else if grammar.options.contains(.pin), arguments.matches("pin", at: index) {
             pins = true
             return index + 1
@@ -114,7 +119,7 @@ struct BlockRequest: Hashable {
     /// The options that a verb takes.
     private struct Grammar {
         enum Option {
-            case lease, leaseID, prefetch, timeToLive, tokens, pin, durable, acknowledgement, checksum
+            case lease, leaseID, prefetch, timeToLive, tokens, pin, durable, acknowledgement, checksum, kept
         }
 
         let name: String
@@ -129,7 +134,8 @@ struct BlockRequest: Hashable {
             listWord = command.takesPairs ? "BLOCKS" : "KEYS"
             (options, form) =
                 switch command {
-                case .kvMatch, .kvHeld: ([.lease, .prefetch], "ns [LEASE ms] [PREFETCH] KEYS n key ...")
+                case .kvHeld: ([.lease, .prefetch, .kept], "ns [LEASE ms] [PREFETCH] [KEPT] KEYS n key ...")
+                case .kvMatch: ([.lease, .prefetch], "ns [LEASE ms] [PREFETCH] KEYS n key ...")
                 case .kvGet: ([.leaseID], "ns [LEASE id] KEYS n key ...")
                 case .kvPut:
                     (

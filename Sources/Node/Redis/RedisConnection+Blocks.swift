@@ -211,8 +211,8 @@ extension RedisConnection {
         KV.MATCH ns [LEASE ms] [PREFETCH] KEYS n key ...
                                               -> [leading keys held, lease id or nil, [tier, keys in it, ...]]
         KV.GET ns [LEASE id] KEYS n key ...   -> [payload or nil, ...]
-        KV.PUT ns [TTL ms] [TOKENS n] [PIN] [DURABLE] BLOCKS n key payload ...
-                                              -> [stored | exists | refused reason, ...]
+        KV.PUT ns [TTL ms] [TOKENS n] [PIN] [DURABLE | ACK near|owner|durable] [XXH3 sum] BLOCKS n key payload ...
+                                              -> [stored | exists | refused reason, ...]; XXH3 is for one block
         KV.RELEASE id                         ends a lease; it also ends by itself and with the connection
         KV.ATTACH [WRITE | ANY]               passes the arena's descriptor -> [version, bytes, writable]
         KV.BORROW ns KEYS n key ...           -> [loan or nil, [[offset, bytes, XXH3] | held | nil, ...]]; KV.RELEASE loan
@@ -228,6 +228,7 @@ extension RedisConnection {
         KV.EXPLAIN ns KEYS n key ...          -> [why each key is here or not, ...]
         KV.STATS [ns]                         figures of the node or of a namespace
         KV.HOT ns n                           the n hottest prefixes: hits, tokens, keys
+        KV.CLUSTER [VIEW | STATUS | DRAIN]    who is in the cluster; this node's part in figures; hand over and leave
         Keys have 1 to 512 bytes, payloads 1 byte to 512 MiB. Blocks are immutable: the first writer wins.
 
         """

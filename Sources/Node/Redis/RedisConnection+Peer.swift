@@ -120,6 +120,7 @@ extension RedisConnection {
             keys: keys(of: request),
             lease: request.leaseMilliseconds > 0 ? .milliseconds(request.leaseMilliseconds) : nil,
             prefetches: request.prefetches,
+            keptOnly: request.keptOnly,
             owner: owner
         )
         var runs: [(code: Int, count: Int)] = []
