@@ -39,6 +39,7 @@ extension Cluster {
             for member in view.members where member.state == .joining && member.name != own.name {
                 serve(member, view)
             }
+            for name in handover.takeDue(at: now) { lookAgain(after: name) }
             if configuration.replicaCount > 1, own.state == .active { replicate(&replicas) }
             workBell.wait(milliseconds: 500)
         }
@@ -101,6 +102,7 @@ extension Cluster {
         handover.served(member)
         let progress = handover.progress
         handover.note { $0.phase = .idle }
+        handover.lookAgain(after: member.name, at: now &+ Self.lateNanoseconds)
         logger.info(
             "handed over",
             metadata: [
@@ -109,6 +111,16 @@ extension Cluster {
             ]
         )
     }
+
+    /// Gives a node what came here for it after it had been served: other nodes learn of a change a moment later.
+    private func lookAgain(after name: NodeName) {
+        guard let peer = state.withLock({ $0.peers[name] }), own.state == .active else { return }
+        _ = handOver { slot in self.view.owner(of: slot)?.name == name ? peer : nil }
+        handover.note { $0.phase = .idle }
+    }
+
+    /// How much later that is, nanoseconds.
+    private static let lateNanoseconds: UInt64 = 2_000_000_000
 
     // MARK: Draining
 

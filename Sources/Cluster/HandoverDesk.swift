@@ -7,6 +7,8 @@ final class HandoverDesk: Sendable {
         /// Joining nodes that have got what this one held of theirs, by name and start.
         var served: [NodeName: UInt64] = [:]
         var progress = HandoverProgress()
+        /// Nodes that are looked after once more, and when.
+        var late: [(name: NodeName, at: UInt64)] = []
     }
 
     private let state = Mutex(State())
@@ -20,6 +22,23 @@ final class HandoverDesk: Sendable {
     /// Notes that a start of a node has been served.
     func served(_ member: Member) {
         state.withLock { $0.served[member.name] = member.run }
+    }
+
+    /// Asks for a late look after a node, at a time in nanoseconds.
+    func lookAgain(after name: NodeName, at time: UInt64) {
+        state.withLock { state in
+            state.late.removeAll { $0.name == name }
+            state.late.append((name, time))
+        }
+    }
+
+    /// The nodes whose late look is due.
+    func takeDue(at now: UInt64) -> [NodeName] {
+        state.withLock { state in
+            let due = state.late.filter { $0.at <= now }.map(\.name)
+            state.late.removeAll { $0.at <= now }
+            return due
+        }
     }
 
     /// Changes the progress.

@@ -28,8 +28,9 @@ final class Peer: Sendable {
         name = member.name
         endpoint = .tcp(host: member.host, port: member.port)
         var breaker = CircuitBreaker.Policy()
-        // A peer that is back is wanted back soon; asking costs nobody anything.
-        breaker.backoffMax = .milliseconds(500)
+        // One that was slow once is wanted back at once, one that is gone soon; asking it costs nobody anything.
+        breaker.backoffMin = .milliseconds(10)
+        breaker.backoffMax = .milliseconds(250)
         link = PeerLink(
             endpoint: endpoint,
             greeting: PeerGreeting(
