@@ -161,7 +161,10 @@ extension Cluster: PeerTier {
         var options = ["XXH3", String(Int(bitPattern: UInt(lease.payloadChecksum)))]
         if attributes.expiresAt != 0 { options += ["TTL", String(max(1, attributes.expiresAt - unixNow))] }
         if attributes.tokenCount > 0 { options += ["TOKENS", String(attributes.tokenCount)] }
-        if max(attributes.pinnedUntil, wish.pinnedUntil) > unixNow { options.append("PIN") }
+        let pinnedUntil = max(attributes.pinnedUntil, wish.pinnedUntil)
+        // A put pins for as long as the block lives; a shorter pin follows it.
+        let isPinnedForLife = pinnedUntil > unixNow && (pinnedUntil == .max || attributes.expiresAt != 0)
+        if isPinnedForLife { options.append("PIN") }
         if wish.isDurable { options.append("DURABLE") }
         var encoder = RequestEncoder()
         PeerRequest.begin(&encoder, for: space.tenant, argumentCount: 6 + options.count)
@@ -174,11 +177,27 @@ extension Cluster: PeerTier {
         // SAFETY: the completion below holds the lease, and is called only when the request is not read any more.
         unsafe encoder.append(payload: lease.payload)
         let timeout = wish.isDurable ? configuration.durableTimeout : configuration.storeTimeout
-        peer.link.ask(encoder.finish(), .payload, timeout: timeout) { [counters] result in
+        peer.link.ask(encoder.finish(), .payload, timeout: timeout) { [self] result in
             let outcome = withExtendedLifetime(lease) { Self.outcome(result) }
             if case .failed = outcome { counters.giftFailures.add() }
-            completion(outcome)
+            guard outcome == .taken, pinnedUntil > unixNow, !isPinnedForLife else {
+                return completion(outcome)
+            }
+            pin(key, in: space, at: peer, milliseconds: pinnedUntil - unixNow) { completion(outcome) }
         }
+    }
+
+    /// Pins a block at a node for a time; without an answer it is not pinned there, which a cache can bear.
+    private func pin(
+        _ key: [UInt8],
+        in space: KeySpace,
+        at peer: Peer,
+        milliseconds: UInt64,
+        _ completion: @escaping @Sendable () -> Void
+    ) {
+        let keys = KeyBatch(validated: [key])
+        let request = PeerRequest.keys("KV.PIN", space, ["TTL", String(milliseconds)], keys, [0])
+        peer.link.ask(request, timeout: configuration.storeTimeout) { _ in completion() }
     }
 
     private static func outcome(_ result: Result<Reply, LarderClientError>) -> GiftOutcome {

@@ -357,6 +357,41 @@ struct ClusterTests {
         }
     }
 
+    @Test("a pin for a time is handed over as what it is")
+    func timedPins() async throws {
+        try await TestCluster.with { cluster in
+            let clients = try cluster.nodes.map { try $0.connect() }
+            let ns = try describe(clients)
+            let keys = TestCluster.keys(24)
+            for key in keys { _ = try put(clients[try cluster.owner(of: key)], ns, [key]) }
+            #expect(
+                try ask(clients[0], ["KV.PIN", ns, "TTL", "3600000", "KEYS", "24"] + keys).hasPrefix(
+                    "*24\r\n:1"
+                )
+            )
+            let moved = try keys.filter { try cluster.owner(of: $0) == 1 }
+            #expect(!moved.isEmpty)
+            #expect(try clients[1].ask("KV.CLUSTER", "DRAIN") == "+OK\r\n")
+            try await Eventually.holds("it is drained") {
+                cluster.nodes[1].cluster?.drainProgress.phase == .done
+            }
+            let view = try #require(cluster.nodes[0].cluster?.view)
+            let now = try #require(cluster.nodes[0].node.store).clock.unixMilliseconds()
+            for key in moved {
+                let bytes = Array(key.utf8)
+                let slot = unsafe Slot.of(bytes.span.bytes)
+                let name = try #require(view.owner(of: slot)?.name)
+                let index = try #require(cluster.names.firstIndex(of: name))
+                let store = try #require(cluster.nodes[index].node.store)
+                let description = try NamespaceDescription(json: Array(Self.description.utf8))
+                let space = try #require(store.space(tenant: .default, namespace: description.id))
+                let until =
+                    unsafe store.summary(space, key: bytes.span.bytes)?.summary.attributes.pinnedUntil ?? 0
+                #expect(until > now && until < now + 4_000_000)
+            }
+        }
+    }
+
     /// How many of the keys a node keeps, copies of what others keep left out.
     private static func keptCount(_ keys: [String], _ node: TestNode) throws -> Int {
         let store = try #require(node.node.store)
