@@ -32,7 +32,11 @@ final class Handoff: Sendable {
     }
 
     private struct State {
-        var queue: [Entry] = []
+        var queue: ArraySlice<Entry> = []
+        /// Entries to be tried again, the next due first: all wait for the same time.
+        var waiting: ArraySlice<Entry> = []
+        var isPumping = false
+        var pumpsAgain = false
         var underWayCount = 0
         var underWayByteCount = 0
         /// Bytes queued and under way.
@@ -121,17 +125,37 @@ final class Handoff: Sendable {
     }
 
     /// Begins what may begin; called when something was queued or ended, and on every tick of the store's.
+    ///
+    /// A gift that fails at once calls this from within: the loop under way goes on then, however many there are.
     func pump() {
         guard let peers = peers.withLock({ $0 }) else { return }
-        while let entry = next() { give(entry, to: peers) }
+        let isFirst = state.withLock { state in
+            guard !state.isPumping else {
+                state.pumpsAgain = true
+                return false
+            }
+            state.isPumping = true
+            return true
+        }
+        guard isFirst else { return }
+        repeat {
+            while let entry = next() { give(entry, to: peers) }
+        } while state.withLock { state in
+            defer { state.pumpsAgain = false }
+            if !state.pumpsAgain { state.isPumping = false }
+            return state.pumpsAgain
+        }
     }
 
     /// Keeps here what was not given, and waits for nothing more.
     func stop() {
         let left = state.withLock { state in
             state.isClosed = true
-            defer { state.queue = [] }
-            return state.queue
+            defer {
+                state.queue = []
+                state.waiting = []
+            }
+            return state.queue + state.waiting
         }
         for entry in left {
             keep(entry.gift.lease.handle, entry.gift.lease.payloadByteCount)
@@ -143,10 +167,10 @@ final class Handoff: Sendable {
         let now = clock.monotonicNanoseconds()
         return state.withLock { state -> Entry? in
             guard state.underWayCount < Self.underWayCountMax,
-                state.underWayCount == 0 || state.underWayByteCount < Self.underWayByteCountMax,
-                let index = state.queue.firstIndex(where: { $0.notBefore <= now })
+                state.underWayCount == 0 || state.underWayByteCount < Self.underWayByteCountMax
             else { return nil }
-            let entry = state.queue.remove(at: index)
+            let isDue = state.waiting.first.map { $0.notBefore <= now } ?? false
+            guard let entry = isDue ? state.waiting.popFirst() : state.queue.popFirst() else { return nil }
             state.underWayCount += 1
             state.underWayByteCount += entry.gift.lease.payloadByteCount
             return entry
@@ -194,7 +218,7 @@ final class Handoff: Sendable {
         let isGivenUp = state.withLock { state in
             guard later.attemptCount < Self.attemptCountMax, !state.isClosed else { return true }
             later.notBefore = clock.monotonicNanoseconds() &+ Self.retryNanoseconds
-            state.queue.append(later)
+            state.waiting.append(later)
             state.underWayCount -= 1
             state.underWayByteCount -= gift.lease.payloadByteCount
             return false
