@@ -75,7 +75,8 @@ extension MemoryTier {
             replaces: replaces,
             isDirty: isDirty,
             place: place,
-            takesLease: false
+            takesLease: false,
+            isNear: false
         )
         .outcome
     }
@@ -83,12 +84,15 @@ extension MemoryTier {
     /// The same for a clean block, and a lease on it or on the same bytes that were there already, taken in the same step:
     /// a block that may be evicted could be gone the moment after.
     ///
+    /// `isNear` makes it a copy of what another node keeps, unless it was there already.
+    ///
     /// - Returns: The lease; `nil` when the key is held with other bytes.
     package func commitLeasing(
         _ reservation: Reservation,
         attributes: BlockAttributes,
         payloadChecksum: UInt64,
-        place: ChainPlace? = nil
+        place: ChainPlace? = nil,
+        isNear: Bool = false
     ) -> BlockLease? {
         let commit = commit(
             reservation,
@@ -97,7 +101,8 @@ extension MemoryTier {
             replaces: false,
             isDirty: false,
             place: place,
-            takesLease: true
+            takesLease: true,
+            isNear: isNear
         )
         return proven(commit.lease)
     }
@@ -109,7 +114,8 @@ extension MemoryTier {
         replaces: Bool,
         isDirty: Bool,
         place: ChainPlace?,
-        takesLease: Bool
+        takesLease: Bool,
+        isNear: Bool
     ) -> Shard.Commit {
         precondition(reservation.core === core, "a reservation is committed where it was made")
         reservation.spend()
@@ -129,7 +135,8 @@ extension MemoryTier {
             replaces: replaces,
             isDirty: isDirty,
             place: place,
-            takesLease: takesLease
+            takesLease: takesLease,
+            isNear: isNear
         )
         if let departure = commit.departure { core.finish(departure) }
         switch commit.outcome {

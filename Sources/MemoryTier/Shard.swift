@@ -110,7 +110,8 @@ final class Shard: Sendable {
         replaces: Bool,
         isDirty: Bool,
         place: ChainPlace?,
-        takesLease: Bool
+        takesLease: Bool,
+        isNear: Bool
     ) -> Commit {
         let now = core.now
         return state.withLock { state in
@@ -136,6 +137,7 @@ final class Shard: Sendable {
             let departure = old.map { unlink($0.entry, reason: $0.reason, in: &state) }
             let entry = state.takeVacant()
             state.link(entry, header: header, extent: extent, isDirty: isDirty, now: now)
+            state.markNear(entry, isNear)
             let handle = handle(of: entry, in: state)
             let traits = BlockTraits(
                 identityBits: header.identity.bits,

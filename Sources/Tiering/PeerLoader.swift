@@ -137,11 +137,11 @@ final class PeerLoader: Sendable {
                 reservation,
                 attributes: attributes,
                 payloadChecksum: summary.payloadChecksum,
-                place: chains.take(identity)
+                place: chains.take(identity),
+                isNear: true
             )
         }
         if let lease {
-            memory.markNear(lease.handle)
             counters.peerLoads.add()
             counters.peerLoadedBytes.add(summary.payloadByteCount)
             watcher?.arrived(identity, key: key, after: nil)
