@@ -1,4 +1,5 @@
 package import Blocks
+internal import Cluster
 internal import DiskTier
 package import Logging
 package import MemoryTier
@@ -51,6 +52,13 @@ package final class Node: Sendable {
             throw CacheError(
                 .invalidArgument,
                 "--shared-writes lets a client write into every block in memory: it is for nodes of one tenant"
+            )
+        }
+        if configuration.users != nil, configuration.cluster?.secret.isOpen == true {
+            throw CacheError(
+                .invalidArgument,
+                "a node with users needs --cluster-secret: without it whoever reaches it could pass for another node, "
+                    + "and speak for any tenant"
             )
         }
         if configuration.users == nil, configuration.port != nil {

@@ -249,6 +249,22 @@ struct ClusterTests {
         }
     }
 
+    @Test(
+        "a node with users is in no cluster without a secret: whoever reached it could speak for any tenant"
+    )
+    func usersNeedSecret() async throws {
+        let users = try UserFile(
+            parsing: "a:team-a:read:\(try PasswordHash(password: "p", log2Rounds: 10).text)"
+        )
+        let members = try TestCluster.members(count: 1)
+        var plan = TestCluster.Plan()
+        plan.change = { configuration, _ in configuration.users = users }
+        await #expect(throws: CacheError.self) { _ = try await TestCluster.start(0, of: members, plan) }
+        plan.secrets = [0: try ClusterSecret(Array("a secret of a cluster".utf8))]
+        let node = try await TestCluster.start(0, of: members, plan)
+        await node.node.drainAndStop()
+    }
+
     @Test("a node that drains gives all it holds to the next owners, and can go")
     func draining() async throws {
         try await TestCluster.with { cluster in
