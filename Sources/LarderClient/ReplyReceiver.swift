@@ -40,6 +40,8 @@ final class TreeReceiver: ReplyReceiver, @unchecked Sendable {
     // SAFETY of @unchecked Sendable: the completion of the call passes it from one thread to the other.
     private var builder = ReplyBuilder()
     private(set) var reply: Reply?
+    /// A reply that is too large to be kept is read over: the connection is others' too.
+    private var isTooLarge = false
 
     var expectsPayloads: Bool { false }
     var directDestination: UnsafeMutableRawBufferPointer {
@@ -47,7 +49,13 @@ final class TreeReceiver: ReplyReceiver, @unchecked Sendable {
     }
 
     func take(_ event: ReplyEvent, of bytes: RawSpan) throws(ReplyProtocolError) {
-        if let whole = try builder.add(event, of: bytes) { reply = whole }
+        guard !isTooLarge else { return }
+        do throws(ReplyProtocolError) {
+            if let whole = try builder.add(event, of: bytes) { reply = whole }
+        } catch {
+            isTooLarge = true
+            builder = ReplyBuilder()
+        }
     }
 
     func receivedDirectly(_ count: Int) {}

@@ -147,7 +147,8 @@ extension RedisConnection {
     /// MGET: each node's values in their places.
     private func relayMany(_ cluster: Cluster) -> Bool {
         guard let (parts, own) = parts(of: Array(1..<arguments.count), cluster) else { return false }
-        gatherMany(parts, own, cluster, [:])
+        // One value at a time: what is passed on lies in memory beside the arena.
+        gatherMany(parts.flatMap { node, indices in indices.map { (node, [$0]) } }, own, cluster, [:])
         return true
     }
 
