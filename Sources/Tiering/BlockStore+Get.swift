@@ -16,7 +16,7 @@ extension BlockStore {
             countMemoryHit(lease, in: space)
             return .memory(lease)
         }
-        if isLoadable(identity) || isElsewhere(key, space) { return .stored }
+        if isLoadable(identity) || isElsewhere(key, space), admits(space) { return .stored }
         countMiss(identity, in: space)
         return .absent
     }
@@ -56,9 +56,9 @@ extension BlockStore {
                 handles.append(lease.handle)
                 countMemoryHit(lease, in: space)
                 arrived(index, lease)
-            } else if isLoadable(identity) {
+            } else if isLoadable(identity), admits(space) {
                 toLoad.append(index)
-            } else if isElsewhere(keys[index], space) {
+            } else if isElsewhere(keys[index], space), admits(space) {
                 toFetch.append(index)
             } else {
                 countMiss(identity, in: space)

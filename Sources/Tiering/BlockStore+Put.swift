@@ -25,6 +25,13 @@ extension BlockStore {
                 "a block has 1 to \(Limits.payloadByteCountMax) bytes, not \(payloadByteCount)"
             )
         }
+        guard admits(space) else {
+            throw CacheError(
+                .unauthorized,
+                "this node's memory is shared with processes of another tenant (KV.ATTACH), so it takes no blocks of tenant "
+                    + "\(space.tenant): use another node for it"
+            )
+        }
         guard !isDraining.load(ordering: .relaxed) else {
             throw CacheError(.shuttingDown, "the node is draining; put to another one")
         }
@@ -45,6 +52,13 @@ extension BlockStore {
             )
         }
         return try memory.reserve(space.identity(of: key), key: key, payloadByteCount: payloadByteCount)
+    }
+
+    /// Whether blocks of a space may enter the memory; counted where not.
+    func admits(_ space: KeySpace) -> Bool {
+        if memory.tenancy.admit(space.tenantMark) { return true }
+        counters.refusedShared.add()
+        return false
     }
 
     /// Counts a put that was turned away for good, by its reason. `reserve` does not: the caller may wait and try again.

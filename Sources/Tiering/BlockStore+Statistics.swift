@@ -46,6 +46,7 @@ extension BlockStore {
         all.add("puts_refused_overloaded", counters.refusedOverload)
         all.add("puts_refused_memory", counters.refusedMemory)
         all.add("puts_refused_other", counters.refusedOther)
+        all.add("refused_shared_memory", counters.refusedShared)
         all.add("puts_durable", counters.durablePuts)
     }
 

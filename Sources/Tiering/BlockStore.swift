@@ -143,6 +143,12 @@ package final class BlockStore: Sendable {
     /// What the disk tier found when it was opened.
     package var diskOpenReport: DiskOpenReport? { disk?.openReport }
 
+    /// Asks to share the arena with processes of a tenant for as long as the node runs; false when a block of another
+    /// tenant is or was in it. From then on no other tenant's block enters it.
+    package func shareArena(with tenant: Tenant) -> Bool {
+        memory.tenancy.share(with: registry.mark(of: tenant))
+    }
+
     /// What opening the memory file came to; `nil` when none was wanted.
     package var memoryFileReport: MemoryFileReport? { memory.fileReport }
 

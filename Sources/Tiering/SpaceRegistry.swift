@@ -105,6 +105,9 @@ final class SpaceRegistry: Sendable {
         return state.withLock { space(in: &$0, tenant: tenant, id: id, description: nil) }
     }
 
+    /// A tenant as the memory tier knows it.
+    func mark(of tenant: Tenant) -> TenantMark { TenantMark(secret: secret, tenant: tenant) }
+
     func space(prefix: KeyPrefix) -> KeySpace? {
         state.withLock { $0.spacesByPrefix[prefix] }
     }
@@ -118,7 +121,13 @@ final class SpaceRegistry: Sendable {
         let name = SpaceName(tenant: tenant, namespace: id)
         if let known = state.spaces[name] { return known }
         let prefix = KeyPrefix(secret: secret, tenant: tenant, namespace: id)
-        let part = KeySpace(tenant: tenant, namespace: id, description: description, prefix: prefix)
+        let part = KeySpace(
+            tenant: tenant,
+            namespace: id,
+            description: description,
+            prefix: prefix,
+            tenantMark: mark(of: tenant)
+        )
         // Plain keys may be replaced, so no node keeps copies of another's: they are asked for by their commands.
         let space = isClustered && description != nil ? KeySpace(sharing: part) : part
         state.spaces[name] = space

@@ -9,6 +9,8 @@ final class StoreCounters: Sendable {
     let refusedOverload = Counter()
     let refusedMemory = Counter()
     let refusedOther = Counter()
+    /// Blocks kept out of memory that is shared with processes of another tenant.
+    let refusedShared = Counter()
     // hits
     let memoryHits = Counter()
     let memoryHitBytes = Counter()

@@ -1,3 +1,4 @@
+internal import Blocks
 internal import Crypto
 internal import NIOPosix
 internal import Synchronization
@@ -46,6 +47,9 @@ final class Authenticator: Sendable {
             state.shared = shared.filter { users[$0.key] == nil }
         }
     }
+
+    /// The tenants of the users that the cluster keeps.
+    var sharedTenants: Set<Tenant> { state.withLock { Set($0.shared.values.map(\.tenant)) } }
 
     /// Checks a name and password; `completion` is called once, here or on the checking thread.
     func check(_ name: String, _ password: String, _ completion: @escaping @Sendable (Outcome) -> Void) {
