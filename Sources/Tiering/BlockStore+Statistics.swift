@@ -158,6 +158,13 @@ extension BlockStore {
         all.add("handoff_blocks", counters.handedOff)
         all.add("handoff_bytes", counters.handedOffBytes)
         all.add("handoff_kept", counters.handoffsKept)
+        all.add("handoff_cancelled", counters.handoffsCancelled)
+        all.add("transfers_refused_deleted", counters.refusedDeleted)
+        if let deletions {
+            let status = deletions.status
+            all.add("deletion_log_entries", status.count)
+            all.add("deletion_log_floor_ms", Int(clamping: status.floor))
+        }
     }
 
     private func addQueues(_ all: inout Statistics) {

@@ -29,6 +29,8 @@ package final class BlockStore: Sendable {
     let writeBehind: WriteBehind?
     let peerLoader: PeerLoader
     let handoff: Handoff
+    /// When blocks were deleted; `nil` on a node that is alone, where nothing travels.
+    let deletions: DeletionLog?
     let peers = Mutex<(any PeerTier)?>(nil)
     let isDraining = Atomic<Bool>(false)
 
@@ -82,6 +84,13 @@ package final class BlockStore: Sendable {
         self.counters = counters
         self.registry = registry
         self.departures = departures
+        deletions =
+            configuration.isClustered
+            ? DeletionLog(
+                countMax: configuration.deletionCountMax,
+                byteCountMax: configuration.deletionByteCountMax,
+                now: clock.unixMilliseconds()
+            ) : nil
         leases = LeaseTable(countMax: configuration.leaseCountMax, now: clock.monotonicNanoseconds())
         hotPrefixes = HotPrefixes(countMax: configuration.hotPrefixCountMax)
         let packer =
@@ -118,6 +127,7 @@ package final class BlockStore: Sendable {
             memory: memory,
             counters: counters,
             chains: chains,
+            deletions: deletions,
             configuration: configuration
         )
         handoff = Handoff(

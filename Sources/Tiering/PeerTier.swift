@@ -74,6 +74,17 @@ package struct GiftWish: Hashable, Sendable {
         self.isDurable = isDurable
         self.pinnedUntil = pinnedUntil
     }
+
+    /// Adds what another put of the same block wants.
+    mutating func formUnion(_ other: GiftWish) {
+        isDurable = isDurable || other.isDurable
+        pinnedUntil = max(pinnedUntil, other.pinnedUntil)
+    }
+
+    /// Whether whoever agreed to this has agreed to `other` too.
+    func covers(_ other: GiftWish) -> Bool {
+        (isDurable || !other.isDurable) && pinnedUntil >= other.pinnedUntil
+    }
 }
 
 /// What became of a block that was given to its owner.
@@ -82,6 +93,8 @@ package enum GiftOutcome: Sendable, Equatable {
     case taken
     /// The owner holds other bytes under its key.
     case conflict
+    /// The block was deleted after it was made: the owner refuses it, and no node is to keep it.
+    case deleted
     /// The owner did not take it, and may later.
     case failed(CacheError)
     /// This node is its owner by now.

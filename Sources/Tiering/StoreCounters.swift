@@ -61,6 +61,10 @@ final class StoreCounters: Sendable {
     let handedOff = Counter()
     let handedOffBytes = Counter()
     let handoffsKept = Counter()
+    /// Blocks that came from another node and had been deleted since they were made.
+    let refusedDeleted = Counter()
+    /// Transfers that ended because their block was deleted.
+    let handoffsCancelled = Counter()
     // write-behind
     let unitsWritten = Counter()
     let blocksWritten = Counter()
