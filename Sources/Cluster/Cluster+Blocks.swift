@@ -20,7 +20,8 @@ extension Cluster {
         // Here first, and in time: what a fetch or a transfer under way brings back later finds the tombstone.
         let time = store.deletionTime()
         let own = store.deleteEach(space, keys: keys, at: time)
-        scatter("KV.DEL", space, ["AT", String(time)], keys, to: .everybody) { answers in
+        scatter("KV.DEL", space, ["AT", String(time)], keys, to: .everybody) { [self] answers in
+            noteMissed(answers.silent)
             completion((Self.either(own, answers.replies), answers.silent))
         }
     }
@@ -87,7 +88,8 @@ extension Cluster {
         let time = store.deletionTime()
         let own = store.clear(space, at: time)
         let words = ["KV.CLEAR", space.namespace.description, String(time)]
-        broadcast(space.tenant, database: 0, words) { replies, silent in
+        broadcast(space.tenant, database: 0, words) { [self] replies, silent in
+            noteMissed(silent)
             completion(replies.reduce(own) { $0 + Int(clamping: $1.integer ?? 0) }, silent)
         }
     }

@@ -36,10 +36,10 @@ extension BlockStore {
     }
 
     /// Notes a deletion before the block is taken away: whatever brings a copy of it from then on finds the tombstone.
-    private func note(_ space: KeySpace, key: [UInt8]?, _ identity: BlockIdentity?, at time: UInt64) {
+    func note(_ space: KeySpace, key: [UInt8]?, _ identity: BlockIdentity?, at time: UInt64) {
         guard let deletions, space.description != nil else { return }
         let held = identity.flatMap { memory.summary($0) ?? disk?.summary($0) }
-        let record = DeletionLog.Record(
+        let record = DeletionRecord(
             tenant: space.tenant,
             namespace: space.namespace,
             key: key,

@@ -211,7 +211,10 @@ extension BlockStore {
             space.counters.puts.add()
             space.counters.putBytes.add(byteCount)
             let waits = options.isDurable || options.waitsForOwner
-            return PutResult(outcome: .stored, durability: waits ? .gift(handle, isDurable: options.isDurable) : nil)
+            return PutResult(
+                outcome: .stored,
+                durability: waits ? .gift(handle, isDurable: options.isDurable) : nil
+            )
         case .exists(let handle):
             counters.existed.add()
             // The owner may have lost what this is a copy of; and who wants it durable or pinned must ask there.
@@ -220,7 +223,10 @@ extension BlockStore {
                 handoff.enqueue(lease, key: key, in: space, options.wish)
             }
             let waits = options.isDurable || options.waitsForOwner
-            return PutResult(outcome: .exists, durability: waits ? .gift(handle, isDurable: options.isDurable) : nil)
+            return PutResult(
+                outcome: .exists,
+                durability: waits ? .gift(handle, isDurable: options.isDurable) : nil
+            )
         case .conflict:
             counters.conflicts.add()
             return PutResult(outcome: .conflict, durability: nil)

@@ -160,6 +160,7 @@ extension BlockStore {
         all.add("handoff_kept", counters.handoffsKept)
         all.add("handoff_cancelled", counters.handoffsCancelled)
         all.add("transfers_refused_deleted", counters.refusedDeleted)
+        all.add("misses_catching_up", counters.missesCatchingUp)
         if let deletions {
             let status = deletions.status
             all.add("deletion_log_entries", status.count)

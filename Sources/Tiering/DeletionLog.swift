@@ -12,18 +12,8 @@ internal import Synchronization
 /// the creation of the copies that the nodes hold: so a deletion wins over what was there, however far clocks are apart. A
 /// block that is put after it is made one millisecond later than the tombstone at the least.
 final class DeletionLog: Sendable {
-    /// A deletion as other nodes are told of it.
-    struct Record: Sendable, Hashable {
-        let tenant: Tenant
-        let namespace: NamespaceID
-        /// The block's key; `nil` for the whole namespace.
-        let key: [UInt8]?
-        /// The tombstone's time.
-        let deletedAt: UInt64
-    }
-
     private struct Entry {
-        let record: Record
+        let record: DeletionRecord
         let identity: BlockIdentity?
         let prefix: KeyPrefix
         /// When this node heard of it, milliseconds since 1970 by its own clock.
@@ -58,7 +48,7 @@ final class DeletionLog: Sendable {
     var status: (count: Int, floor: UInt64) { state.withLock { ($0.entries.count, $0.floor) } }
 
     /// Notes a deletion. A tombstone that is older than the one that is known changes nothing.
-    func note(_ record: Record, identity: BlockIdentity?, prefix: KeyPrefix, now: UInt64) {
+    func note(_ record: DeletionRecord, identity: BlockIdentity?, prefix: KeyPrefix, now: UInt64) {
         state.withLock { state in
             if let identity {
                 guard record.deletedAt > state.times[identity] ?? 0 else { return }
@@ -89,9 +79,9 @@ final class DeletionLog: Sendable {
 
     /// The deletions that were heard of at or after `since`, from entry number `cursor` on and at most `countMax`; `next`
     /// is the number to go on with, `nil` when there are no more.
-    func page(since: UInt64, cursor: UInt64, countMax: Int) -> (records: [Record], next: UInt64?) {
+    func page(since: UInt64, cursor: UInt64, countMax: Int) -> (records: [DeletionRecord], next: UInt64?) {
         state.withLock { state in
-            var records: [Record] = []
+            var records: [DeletionRecord] = []
             var number = max(cursor, state.first)
             let end = state.first + UInt64(state.entries.count)
             while number < end, records.count < countMax {
@@ -116,5 +106,5 @@ final class DeletionLog: Sendable {
         }
     }
 
-    private static func byteCount(of record: Record) -> Int { 128 + (record.key?.count ?? 0) }
+    private static func byteCount(of record: DeletionRecord) -> Int { 128 + (record.key?.count ?? 0) }
 }

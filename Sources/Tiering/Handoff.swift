@@ -277,7 +277,9 @@ final class Handoff: Sendable {
         let mayTryAgain = state.withLock { state in
             guard var entry = state.entries[handle] else { return true }
             entry.attemptCount += 1
-            guard entry.attemptCount < Self.attemptCountMax, !state.isClosed, !entry.isCancelled else { return false }
+            guard entry.attemptCount < Self.attemptCountMax, !state.isClosed, !entry.isCancelled else {
+                return false
+            }
             state.underWayCount -= 1
             state.underWayByteCount -= entry.lease.payloadByteCount
             entry.asked = nil

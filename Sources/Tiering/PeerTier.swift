@@ -7,6 +7,9 @@ package import MemoryTier
 /// Nothing here blocks. What is asked of another node is answered on any thread, by a deadline at the latest: a node
 /// that is away is a miss.
 package protocol PeerTier: AnyObject, Sendable {
+    /// Whether what this node holds may be served: not while it may have missed deletions, after it was away.
+    var mayServeHeld: Bool { get }
+
     /// What this node has to do with the block of a key.
     func role(of key: RawSpan) -> PeerRole
 

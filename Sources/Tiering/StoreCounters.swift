@@ -61,6 +61,8 @@ final class StoreCounters: Sendable {
     let handedOff = Counter()
     let handedOffBytes = Counter()
     let handoffsKept = Counter()
+    /// Blocks that were not served because the node was still asking for deletions that it missed.
+    let missesCatchingUp = Counter()
     /// Blocks that came from another node and had been deleted since they were made.
     let refusedDeleted = Counter()
     /// Transfers that ended because their block was deleted.
