@@ -37,7 +37,7 @@ extension Cluster {
         let options = milliseconds.map { ["TTL", String($0)] } ?? []
         // A near copy is not pinned: it is its keepers that keep it.
         let own = store.pinKept(space, keys: keys, until: until) { isKeeper(of: $0) }
-        scatter("KV.PIN", space, options, keys, to: .keepers) { answers in
+        scatter("KV.PIN", space, options, keys, to: .keepersAndReplicas) { answers in
             completion((Self.either(own, answers.replies), answers.silent))
         }
     }

@@ -74,6 +74,8 @@ extension Cluster {
     package enum Audience: Sendable {
         /// The nodes that keep each block.
         case keepers
+        /// Those, and the nodes that keep second copies.
+        case keepersAndReplicas
         /// All nodes: each may have a near copy.
         case everybody
     }
@@ -113,6 +115,18 @@ extension Cluster {
                 for peer in routing.route(Slot.of(keys[index])).asked {
                     parts[ObjectIdentifier(peer), default: (peer, [])].indices.append(index)
                 }
+            }
+        case .keepersAndReplicas:
+            for index in 0..<keys.count {
+                let slot = Slot.of(keys[index])
+                var asked = routing.route(slot).asked
+                if configuration.replicaCount > 1,
+                    let replica = routing.view.ownerPlace(of: slot, rank: 1).flatMap({ routing.peers[$0] }),
+                    !replica.isDown, !asked.contains(where: { $0 === replica })
+                {
+                    asked.append(replica)
+                }
+                for peer in asked { parts[ObjectIdentifier(peer), default: (peer, [])].indices.append(index) }
             }
         case .everybody:
             for peer in routing.peers.compactMap(\.self) {

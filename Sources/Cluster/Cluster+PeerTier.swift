@@ -12,7 +12,7 @@ extension Cluster: PeerTier {
 
     package func role(of key: RawSpan) -> PeerRole {
         let route = routing.route(Slot.of(key))
-        return PeerRole(isOwner: route.isOwner, mayBeElsewhere: route.owner != nil || route.holder != nil)
+        return PeerRole(isOwner: route.isOwner, mayBeElsewhere: !route.asked.isEmpty)
     }
 
     // MARK: Matching

@@ -72,6 +72,8 @@ extension Cluster {
             ("cluster_handover_held_blocks", String(progress.heldBlockCount)),
             ("cluster_handover_given_blocks", String(progress.givenBlockCount)),
             ("cluster_handover_given_bytes", String(progress.givenByteCount)),
+            ("cluster_handover_unplaced_blocks", String(progress.unplacedBlockCount)),
+            ("cluster_handover_unfinished_blocks", String(progress.unfinishedBlockCount)),
             ("cluster_handover_failed_blocks", String(progress.failedBlockCount)),
         ]
     }

@@ -19,6 +19,8 @@ package final class Cluster: MembershipListener {
         /// Nodes that have handed over what they held of this one's slots, since it joined.
         var handedOver: Set<NodeName> = []
         var hasLeft = false
+        /// Whether this node became active without what other nodes did not hand over in time.
+        var joinedIncomplete = false
         /// Tenants of the users that the membership's source keeps.
         var sharedTenants: Set<Tenant> = []
     }
@@ -197,7 +199,12 @@ package final class Cluster: MembershipListener {
                 state.epoch += 1
                 view = ClusterView(epoch: state.epoch, members: members)
             }
-            let routing = Routing(view: view, own: state.own.name, peers: state.peers)
+            let routing = Routing(
+                view: view,
+                own: state.own.name,
+                peers: state.peers,
+                asksReplicas: configuration.replicaCount > 1 || state.joinedIncomplete
+            )
             routingNow.withLock { $0 = routing }
             return view
         }

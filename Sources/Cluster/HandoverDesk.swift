@@ -55,8 +55,10 @@ package struct HandoverProgress: Sendable, Hashable {
         case idle
         /// Blocks are looked at and given.
         case giving
-        /// All that could be given is given.
+        /// All is given.
         case done
+        /// Some blocks have no node to go to, or were not taken; it is tried again.
+        case incomplete
     }
 
     /// What is being done.
@@ -71,6 +73,11 @@ package struct HandoverProgress: Sendable, Hashable {
     package var givenByteCount = 0
     /// Blocks that the next owner did not take, or that were gone.
     package var failedBlockCount = 0
+
+    /// Blocks for which no node could be reached, in the last pass of a drain.
+    package var unplacedBlockCount = 0
+    /// Blocks that were not taken in the last pass of a drain.
+    package var unfinishedBlockCount = 0
 
     /// Nothing yet.
     package init() {}

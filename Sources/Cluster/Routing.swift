@@ -9,8 +9,11 @@ final class Routing: Sendable {
     let ownPlace: Int?
     /// For each member how it is reached; `nil` for this node.
     let peers: [Peer?]
+    /// Whether the second node of a slot is asked as well: it has copies, or what this node was not handed over.
+    let asksReplicas: Bool
 
-    init(view: ClusterView, own: NodeName, peers: [NodeName: Peer]) {
+    init(view: ClusterView, own: NodeName, peers: [NodeName: Peer], asksReplicas: Bool = false) {
+        self.asksReplicas = asksReplicas
         self.view = view
         ownPlace = view.members.firstIndex { $0.name == own }
         self.peers = view.members.map { $0.name == own ? nil : peers[$0.name] }
@@ -24,19 +27,33 @@ final class Routing: Sendable {
         var owner: Peer?
         /// The node that has the old ones, when that is a third.
         var holder: Peer?
+        /// The node after the owner, when it may have what the owner has not.
+        var replica: Peer?
 
-        /// Whom to ask for a block: who has the old ones before who takes the new ones.
-        var asked: [Peer] { [holder, owner].compactMap(\.self) }
+        /// Whom to ask for a block: who has the old ones before who takes the new ones, and who has copies last.
+        var asked: [Peer] { [holder, owner, replica].compactMap(\.self) }
     }
 
     /// Who has to do with the slot of a key. The first node of a slot that can be reached stands in for those before it.
     func route(_ slot: UInt16) -> Route {
         let owner = firstReachable { view.ownerPlace(of: slot, rank: $0) }
         var route = Route(isOwner: owner == nil || owner == ownPlace, owner: owner.flatMap { peers[$0] })
+        if asksReplicas { route.replica = replica(of: slot, owner: owner) }
         guard view.isChanging else { return route }
         let holder = firstReachable { view.holderPlace(of: slot, rank: $0) }
         if holder != owner { route.holder = holder.flatMap { peers[$0] } }
+        if route.replica === route.holder { route.replica = nil }
         return route
+    }
+
+    /// The first node of a slot beside its owner that can be reached, unless it is this one.
+    private func replica(of slot: UInt16, owner: Int?) -> Peer? {
+        for rank in 0..<3 {
+            guard let place = view.ownerPlace(of: slot, rank: rank) else { return nil }
+            if place != owner, let peer = peers[place], !peer.isDown { return peer }
+            if place != owner, place == ownPlace { return nil }
+        }
+        return nil
     }
 
     private func firstReachable(_ place: (_ rank: Int) -> Int?) -> Int? {

@@ -139,12 +139,21 @@ final class RunningNode: Sendable {
         }
     }
 
+    /// How long a node that stops waits for blocks on their way to other nodes: it keeps them itself afterwards.
+    private static let transferLimit: Duration = .seconds(3)
+
     /// Ends everything in order: listeners, connections, store.
     func stop() async {
         logger.info("draining", metadata: ["connections": "\(services.counters.connectionsNow.value)"])
         control?.beginDraining()
         // A node that has drained is not coming back; the place of another is kept for its return.
-        if let cluster = services.cluster { await cluster.stop(leaves: cluster.drainProgress.phase == .done) }
+        if let cluster = services.cluster {
+            // What clients put here for other nodes goes to them while they can still be reached.
+            let store = services.store
+            store.refusePuts()
+            _ = await Blocking.run { store.finishTransfers(within: Self.transferLimit) }
+            await cluster.stop(leaves: cluster.drainProgress.phase == .done)
+        }
         for channel in channels { try? await channel.close() }
         if let path = addresses.unixPath { UnixSocket.remove(path) }
         for keeper in keepers { keeper.eventLoop.execute { keeper.drain() } }

@@ -1,6 +1,6 @@
 package import Blocks
 internal import DiskTier
-internal import MemoryTier
+package import MemoryTier
 
 extension BlockStore {
     /// Where a block can be read now.
@@ -24,21 +24,32 @@ extension BlockStore {
         )
     }
 
-    /// Visits the blocks of a space that memory holds, with what they are and how often each was read.
+    /// Visits about `count` of the blocks of a space that memory holds, from a cursor on, with what they are, how often each
+    /// was read and whether it is a copy of what another node keeps; returns where to go on, 0 at the end.
     package func surveyMemory(
         _ space: KeySpace,
-        visit: (_ key: [UInt8], _ hits: UInt32, BlockSummary) -> Void
-    ) {
-        var cursor: UInt64 = 0
-        repeat {
-            cursor = memory.scan(prefix: space.prefix, cursor: cursor, count: 4_096) {
-                _,
-                key,
-                summary,
-                hits in
-                visit(key, hits, summary)
-            }
-        } while cursor != 0
+        from cursor: UInt64,
+        count: Int,
+        visit: (_ key: [UInt8], _ hits: UInt32, BlockSummary, _ isCopy: Bool) -> Void
+    ) -> UInt64 {
+        memory.scan(prefix: space.prefix, cursor: cursor, count: count) { identity, key, summary, hits in
+            visit(key, hits, summary, memory.isNear(identity))
+        }
+    }
+
+    /// Says that another node keeps a block from now on: what is here is a copy that may go, and its pin is that node's.
+    package func becameCopy(_ identity: BlockIdentity) {
+        if let handle = memory.handle(identity) { memory.markNear(handle) }
+        let unpin: (inout BlockAttributes) -> Void = { $0.pinnedUntil = 0 }
+        let isPinned = { (summary: BlockSummary?) in summary.map { $0.attributes.pinnedUntil != 0 } ?? false }
+        if isPinned(memory.summary(identity)) { _ = memory.update(identity, unpin) }
+        if isPinned(disk?.summary(identity)), updateOnDisk(identity, unpin) { writeBehind?.nudge() }
+    }
+
+    /// Takes a block out of memory that was brought there from the disk for one reader only.
+    package func evictAgain(_ lease: BlockLease) {
+        guard disk?.summary(lease.identity) != nil else { return }
+        memory.remove(lease.handle, reason: .evicted)
     }
 
     /// Where a survey of a namespace goes on.

@@ -215,6 +215,21 @@ package final class BlockStore: Sendable {
 
     // MARK: Ending
 
+    /// Refuses new puts from now on.
+    package func refusePuts() { isDraining.store(true, ordering: .sequentiallyConsistent) }
+
+    /// Waits until the blocks that were put here for other nodes are with them, or the time is over; blocks. Returns
+    /// whether all are.
+    package func finishTransfers(within limit: Duration) -> Bool {
+        let end = clock.monotonicNanoseconds() &+ limit.nanoseconds
+        let bell = Doorbell()
+        while handoff.status.count > 0 {
+            guard clock.monotonicNanoseconds() < end else { return false }
+            bell.wait(milliseconds: 5)
+        }
+        return true
+    }
+
     /// Refuses new puts and writes what is in memory to disk.
     ///
     /// Blocks until all is written, the time is over or the disk fails; returns the blocks left unwritten.

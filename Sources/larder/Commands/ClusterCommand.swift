@@ -117,7 +117,9 @@ struct ClusterDrainCommand: AsyncParsableCommand {
         abstract: "Hand a node's blocks, hottest first, to the nodes that own them after it.",
         discussion: """
             The node takes no new blocks, answers until it is stopped, and leaves the cluster when it is. The command shows \
-            how far it is until all is handed over; it can be interrupted, the node goes on by itself.
+            how far it is until all is handed over; it can be interrupted, the node goes on by itself. It ends with status 1 \
+            when some blocks could not be handed over, because no other node can be reached for instance: what is lost then \
+            if the node goes all the same is what --force accepts.
 
               larder cluster drain node-2 --node 127.0.0.1:7001
               larder cluster drain && systemctl stop larder
@@ -133,6 +135,8 @@ struct ClusterDrainCommand: AsyncParsableCommand {
     var noWait = false
     @Flag(help: "Show no progress.")
     var quiet = false
+    @Flag(help: "End with status 0 also when some blocks have no node to go to, or were not taken.")
+    var force = false
 
     func run() async throws {
         let target = try await target()
@@ -143,6 +147,13 @@ struct ClusterDrainCommand: AsyncParsableCommand {
             let all = Dictionary(figures.map { ($0.name, $0.value) }) { first, _ in first }
             func figure(_ name: String) -> String { all["cluster_handover_\(name)"] ?? "0" }
             let isDone = figure("phase") == "done"
+            if figure("phase") == "incomplete" {
+                let text =
+                    "not done: \(figure("unplaced_blocks")) blocks have no node to go to, \(figure("unfinished_blocks")) were not "
+                    + "taken. The node keeps trying: see 'larder cluster status', and repeat this"
+                guard force else { throw CommandFailure(.negative, text) }
+                return StandardStreams.error("larder: \(text)")
+            }
             if !quiet || isDone {
                 StandardStreams.error(
                     "\(isDone ? "drained" : "draining"): \(figure("given_blocks")) blocks given "
