@@ -71,8 +71,16 @@ final class RunningNode: Sendable {
             store: store,
             configuration: configuration,
             events: events,
-            cluster: cluster
+            cluster: cluster,
+            controlCounters: control?.serverCounters,
+            logger: logger
         )
+        for warning in configuration.warnings { logger.warning("\(warning)") }
+        if let users = configuration.users, !users.hasOperator {
+            logger.warning(
+                "no user of the users file has the scope operator, so nobody sees figures of the whole node or drains it"
+            )
+        }
         sharedUsers.begin(services.authenticator)
         var keepers: [ObjectIdentifier: LoopKeeper] = [:]
         for eventLoop in group.makeIterator() {
@@ -203,6 +211,7 @@ final class RunningNode: Sendable {
                     dataDirectory: configuration.dataDirectory
                 )
                 let secretFile = try directory.map(SecretFile.init(in:))
+                for warning in secretFile?.warnings ?? [] { logger.warning("\(warning)") }
                 if let path = secretFile?.setAsidePath {
                     logger.error(
                         "the node's secret was damaged: it was set aside, and no block on disk can be found any more",
@@ -223,6 +232,12 @@ final class RunningNode: Sendable {
                 storeConfiguration.packsMemory = configuration.packsMemory
                 storeConfiguration.watcher = watcher
                 storeConfiguration.isClustered = configuration.cluster != nil
+                // Without users all clients are one tenant's; in a cluster, other nodes may have others.
+                storeConfiguration.separatesNamespaces =
+                    configuration.users != nil || configuration.cluster?.secret.isOpen == false
+                if configuration.cluster == nil, configuration.users?.tenants.count == 1 {
+                    storeConfiguration.namespacesPerTenantMax = storeConfiguration.namespaceCountMax
+                }
                 var memory = MemoryTierConfiguration(
                     byteCount: configuration.memoryByteCount,
                     blockCountMax: configuration.memoryBlockCountMax,
