@@ -41,6 +41,7 @@ extension Cluster {
         case .success(let reply):
             guard let report = PeerReport(reply) else { return lost(peer, wasRefused: false) }
             let isNews = peer.report != report
+            heardOfDeletions(of: peer, reply)
             if peer.heard(report, at: now) {
                 counters.peersUp.add()
                 logger.notice("a node is back", metadata: ["node": "\(peer.name)"])
@@ -51,7 +52,23 @@ extension Cluster {
         }
     }
 
+    /// A heartbeat was answered, so every deletion until then was sent here too, unless the answer says otherwise.
+    private func heardOfDeletions(of peer: Peer, _ reply: Reply) {
+        guard let parts = reply.elements, parts.count >= 6, let theirs = parts[3].integer, theirs >= 0,
+            let missed = parts[4].integer, let logID = parts[5].integer
+        else { return }
+        let hasGap = peer.contact.answered(
+            theirs: UInt64(theirs),
+            saysMissed: missed != 0,
+            at: now,
+            limit: contactLimit
+        )
+        if hasGap { deletionBell.ring() } else { peer.contact.note(logID: UInt64(bitPattern: logID)) }
+        updateValidity()
+    }
+
     private func lost(_ peer: Peer, wasRefused: Bool) {
+        defer { updateValidity() }
         let silenceMax = configuration.silenceMax.wholeNanoseconds
         guard peer.missed(at: now, wasRefused: wasRefused, silenceMax: silenceMax), !isStopping else {
             return
@@ -75,7 +92,11 @@ extension Cluster {
             rebuild()
         }
         let own = own
-        return [own.state.rawValue, String(own.weight), String(Int64(bitPattern: own.run))]
+        let missed = self.state.withLock { $0.peers[name] }?.contact.hasMissed == true
+        return [
+            own.state.rawValue, String(own.weight), String(Int64(bitPattern: own.run)),
+            String(clock.unixMilliseconds()), missed ? "1" : "0", String(store.deletionLogID),
+        ]
     }
 }
 

@@ -17,9 +17,11 @@ extension Cluster {
         _ keys: KeyBatch,
         _ completion: @escaping @Sendable (Flags) -> Void
     ) {
-        // Here first: what comes back from a fetch that is under way finds itself deleted.
-        let own = store.deleteEach(space, keys: keys)
-        scatter("KV.DEL", space, [], keys, to: .everybody) { answers in
+        // Here first, and in time: what a fetch or a transfer under way brings back later finds the tombstone.
+        let time = store.deletionTime()
+        let own = store.deleteEach(space, keys: keys, at: time)
+        scatter("KV.DEL", space, ["AT", String(time)], keys, to: .everybody) { [self] answers in
+            noteMissed(answers.silent)
             completion((Self.either(own, answers.replies), answers.silent))
         }
     }
@@ -83,8 +85,11 @@ extension Cluster {
         _ space: KeySpace,
         _ completion: @escaping @Sendable (_ count: Int, _ silent: [NodeName]) -> Void
     ) {
-        let own = store.clear(space)
-        broadcast(space.tenant, database: 0, ["KV.CLEAR", space.namespace.description]) { replies, silent in
+        let time = store.deletionTime()
+        let own = store.clear(space, at: time)
+        let words = ["KV.CLEAR", space.namespace.description, String(time)]
+        broadcast(space.tenant, database: 0, words) { [self] replies, silent in
+            noteMissed(silent)
             completion(replies.reduce(own) { $0 + Int(clamping: $1.integer ?? 0) }, silent)
         }
     }

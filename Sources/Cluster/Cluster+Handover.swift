@@ -171,7 +171,7 @@ extension Cluster {
     private func handOver(_ receiver: (UInt16) -> Peer?) -> Bool {
         handover.note { $0.phase = .giving }
         var inMemory: [Candidate] = []
-        for space in spaces {
+        for space in describedSpaces {
             store.surveyMemory(space) { key, hits, _ in
                 if unsafe receiver(Slot.of(key.span.bytes)) != nil {
                     inMemory.append(Candidate(space: space, key: key, hits: hits))
@@ -181,7 +181,7 @@ extension Cluster {
         inMemory.sort { $0.hits > $1.hits }
         guard give(inMemory, receiver) else { return false }
         inMemory = []
-        for space in spaces {
+        for space in describedSpaces {
             var place: BlockStore.SurveyPlace? = .disk(0)
             while let from = place, !isStopping {
                 var found: [Candidate] = []
@@ -198,7 +198,7 @@ extension Cluster {
     }
 
     /// The spaces that blocks are handed over of: plain keys are not, since they may be replaced meanwhile.
-    private var spaces: [KeySpace] {
+    var describedSpaces: [KeySpace] {
         tenants.flatMap { tenant in
             store.descriptions.compactMap { store.space(tenant: tenant, namespace: $0.id)?.onThisNode }
         }
@@ -307,7 +307,7 @@ extension Cluster {
         let ownName = own.name
         let routing = routing
         var candidates: [Candidate] = []
-        for space in spaces {
+        for space in describedSpaces {
             func consider(_ key: [UInt8], hits: UInt32) {
                 let slot = unsafe Slot.of(key.span.bytes)
                 guard view.owner(of: slot)?.name == ownName, memory.isNew(key, space, epoch: view.epoch)

@@ -158,7 +158,10 @@ extension Cluster: PeerTier {
         let attributes = lease.attributes
         let unixNow = clock.unixMilliseconds()
         guard !attributes.isExpired(at: unixNow) else { return completion(.taken) }
-        var options = ["XXH3", String(Int(bitPattern: UInt(lease.payloadChecksum)))]
+        var options = [
+            "XXH3", String(Int(bitPattern: UInt(lease.payloadChecksum))), "CREATED",
+            String(min(attributes.createdAt, UInt64(Int64.max))),
+        ]
         if attributes.expiresAt != 0 { options += ["TTL", String(max(1, attributes.expiresAt - unixNow))] }
         if attributes.tokenCount > 0 { options += ["TOKENS", String(attributes.tokenCount)] }
         let pinnedUntil = max(attributes.pinnedUntil, wish.pinnedUntil)
@@ -209,6 +212,7 @@ extension Cluster: PeerTier {
             }
             if text == "stored" || text == "exists" { return .taken }
             if text.hasPrefix("refused conflict") { return .conflict }
+            if text.hasPrefix("refused deleted") { return .deleted }
             return .failed(CacheError(.tierUnavailable, "the owner answered: \(text)"))
         }
     }

@@ -54,6 +54,8 @@ extension Cluster {
             ("cluster_members", String(routing.view.members.count)),
             ("cluster_members_down", String(routing.peers.count { $0?.isDown == true })),
             ("cluster_view_changes", String(counters.viewChanges.value)),
+            ("cluster_deletion_catch_ups", String(counters.catchUps.value)),
+            ("cluster_serves_held", mayServeHeld ? "1" : "0"),
             ("cluster_peers_lost", String(counters.peersDown.value)),
             ("cluster_peers_back", String(counters.peersUp.value)),
             ("cluster_fetched_blocks", String(counters.fetchedBlocks.value)),

@@ -37,6 +37,13 @@ package final class Cluster: MembershipListener {
     let placeWasLostNow = Atomic<Bool>(false)
     let bell = Doorbell()
     let workBell = Doorbell()
+    /// Wakes the thread that asks for deletions.
+    let deletionBell = Doorbell()
+    /// Monotonic time until when what this node holds may be served, nanoseconds.
+    let heldIsValidUntil: Atomic<UInt64>
+    let contactFile: ContactFile?
+    /// The last contacts of the previous run.
+    let previousContacts: [NodeName: (logID: UInt64, heardAt: UInt64)]
     private let usersListener: (@Sendable ([String]) -> Void)?
 
     /// Prepares a node's part; `start` begins it. `usersListener` hears of users that the membership's source keeps.
@@ -51,6 +58,10 @@ package final class Cluster: MembershipListener {
         self.logger = logger
         self.usersListener = usersListener
         clock = store.clock
+        contactFile = configuration.directory.map(ContactFile.init)
+        previousContacts = contactFile?.read() ?? [:]
+        // Who was a member before may have missed something, until the others have said what.
+        heldIsValidUntil = Atomic(previousContacts.isEmpty ? .max : 0)
         state = Mutex(State(own: configuration.own))
         routingNow = Mutex(
             Routing(view: ClusterView(epoch: 0, members: []), own: configuration.own.name, peers: [:])
@@ -66,6 +77,7 @@ package final class Cluster: MembershipListener {
             threads = [
                 ServiceThread(name: "larder-peers") { self.beat() },
                 ServiceThread(name: "larder-handover") { self.work() },
+                ServiceThread(name: "larder-deletions") { self.catchUp() },
             ]
         }
     }
@@ -75,6 +87,7 @@ package final class Cluster: MembershipListener {
         guard !isClosed.exchange(true, ordering: .sequentiallyConsistent) else { return }
         bell.ring()
         workBell.ring()
+        deletionBell.ring()
         await configuration.provider.stop(leaves: leaves)
         let threads = threads.withLock { threads in
             defer { threads = [] }
@@ -200,6 +213,11 @@ package final class Cluster: MembershipListener {
         workBell.ring()
     }
 
+    /// For a node that joined while this one was away: what it heard of is what the others heard of since.
+    private var oldestPreviousContact: (logID: UInt64, heardAt: UInt64)? {
+        previousContacts.values.map(\.heardAt).min().map { (0, $0) }
+    }
+
     private func updatePeers(_ state: inout State, _ members: [Member]) {
         var peers: [NodeName: Peer] = [:]
         for member in members where member.name != state.own.name {
@@ -207,7 +225,12 @@ package final class Cluster: MembershipListener {
             if let known = state.peers[member.name], known.endpoint == endpoint {
                 peers[member.name] = known
             } else {
-                let peer = Peer(member, configuration, now: now)
+                let peer = Peer(
+                    member,
+                    configuration,
+                    previous: previousContacts[member.name] ?? oldestPreviousContact,
+                    now: now
+                )
                 for (description, tenants) in store.knownDescriptions {
                     peer.link.describe(description)
                     for tenant in tenants { peer.link.describe(description, for: tenant) }

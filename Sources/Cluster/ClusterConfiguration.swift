@@ -28,6 +28,8 @@ package struct ClusterConfiguration: Sendable {
     package var replicaCount = 1
     /// How long a node that joins waits at most for what the others hold of its blocks.
     package var joinTimeout: Duration = .seconds(600)
+    /// Where the node remembers its last contacts over a restart; `nil` for a node whose blocks do not outlive it.
+    package var directory: String?
     /// Tenants whose blocks are handed over and replicated.
     package var tenants: [Tenant] = [.default]
 

@@ -2,6 +2,8 @@ internal import Tiering
 
 /// What happened between this node and the others.
 final class ClusterCounters: Sendable {
+    /// Other nodes asked for deletions that this one missed.
+    let catchUps = Counter()
     let viewChanges = Counter()
     let peersDown = Counter()
     let peersUp = Counter()

@@ -20,11 +20,20 @@ final class Peer: Sendable {
     let endpoint: LarderEndpoint
     /// The way to it.
     let link: PeerLink
+    /// Until when this node has heard of its deletions.
+    let contact: PeerContact
 
     private let health: Mutex<Health>
     private let isDownNow = Atomic<Bool>(false)
 
-    init(_ member: Member, _ configuration: ClusterConfiguration, now: UInt64) {
+    /// `previous` is the last contact that an earlier run of this node had with it.
+    init(
+        _ member: Member,
+        _ configuration: ClusterConfiguration,
+        previous: (logID: UInt64, heardAt: UInt64)?,
+        now: UInt64
+    ) {
+        contact = PeerContact(since: previous?.heardAt, logID: previous?.logID, now: now)
         name = member.name
         endpoint = .tcp(host: member.host, port: member.port)
         var breaker = CircuitBreaker.Policy()

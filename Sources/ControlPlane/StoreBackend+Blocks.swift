@@ -117,6 +117,7 @@ private final class StoreIntake: BlockIntake {
         case .exists: return false
         case .conflict:
             throw ControlError(.alreadyExists, "other bytes are held under this key; blocks are immutable")
+        case .deleted: throw ControlError(.aborted, "the block was deleted while it was stored: put it again")
         case .refused(let error): throw ControlError(error)
         }
     }

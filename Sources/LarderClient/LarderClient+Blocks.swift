@@ -14,16 +14,18 @@ extension LarderClient {
         keys: KeyBatch,
         timeToLive: Duration? = nil,
         timeout: Duration? = nil
-    ) async -> Int {
+    ) async -> KeyCount {
         do {
-            return try await link.pin(
-                namespace,
-                keys: keys,
-                timeToLive: timeToLive,
-                .engine(timeout ?? link.configuration.lookupTimeout)
+            return KeyCount(
+                try await link.pin(
+                    namespace,
+                    keys: keys,
+                    timeToLive: timeToLive,
+                    .engine(timeout ?? link.configuration.lookupTimeout)
+                )
             )
         } catch {
-            return link.miss(0, error)
+            return link.miss(KeyCount(0, failure: error), error)
         }
     }
 
@@ -33,16 +35,18 @@ extension LarderClient {
     ///   - namespace: a namespace that was described.
     ///   - keys: the blocks' keys.
     ///   - timeout: the deadline of this call; `nil` for the configured one.
-    /// - Returns: how many of the blocks are held.
-    public func unpin(_ namespace: NamespaceID, keys: KeyBatch, timeout: Duration? = nil) async -> Int {
+    /// - Returns: how many of the blocks are held; where it is not complete, some may still be pinned.
+    public func unpin(_ namespace: NamespaceID, keys: KeyBatch, timeout: Duration? = nil) async -> KeyCount {
         do {
-            return try await link.unpin(
-                namespace,
-                keys: keys,
-                .engine(timeout ?? link.configuration.lookupTimeout)
+            return KeyCount(
+                try await link.unpin(
+                    namespace,
+                    keys: keys,
+                    .engine(timeout ?? link.configuration.lookupTimeout)
+                )
             )
         } catch {
-            return link.miss(0, error)
+            return link.miss(KeyCount(0, failure: error), error)
         }
     }
 
@@ -53,15 +57,18 @@ extension LarderClient {
     ///   - keys: the blocks' keys.
     ///   - timeout: the deadline of this call; `nil` for the configured one.
     /// - Returns: how many blocks are on their way.
-    public func prefetch(_ namespace: NamespaceID, keys: KeyBatch, timeout: Duration? = nil) async -> Int {
+    public func prefetch(_ namespace: NamespaceID, keys: KeyBatch, timeout: Duration? = nil) async -> KeyCount
+    {
         do {
-            return try await link.prefetch(
-                namespace,
-                keys: keys,
-                .engine(timeout ?? link.configuration.lookupTimeout)
+            return KeyCount(
+                try await link.prefetch(
+                    namespace,
+                    keys: keys,
+                    .engine(timeout ?? link.configuration.lookupTimeout)
+                )
             )
         } catch {
-            return link.miss(0, error)
+            return link.miss(KeyCount(0, failure: error), error)
         }
     }
 
@@ -71,16 +78,18 @@ extension LarderClient {
     ///   - namespace: a namespace that was described.
     ///   - keys: the blocks' keys.
     ///   - timeout: the deadline of this call; `nil` for the configured one.
-    /// - Returns: how many there were.
-    public func delete(_ namespace: NamespaceID, keys: KeyBatch, timeout: Duration? = nil) async -> Int {
+    /// - Returns: how many there were; where it is not complete, some may still be held.
+    public func delete(_ namespace: NamespaceID, keys: KeyBatch, timeout: Duration? = nil) async -> KeyCount {
         do {
-            return try await link.delete(
-                namespace,
-                keys: keys,
-                .engine(timeout ?? link.configuration.lookupTimeout)
+            return KeyCount(
+                try await link.delete(
+                    namespace,
+                    keys: keys,
+                    .engine(timeout ?? link.configuration.lookupTimeout)
+                )
             )
         } catch {
-            return link.miss(0, error)
+            return link.miss(KeyCount(0, failure: error), error)
         }
     }
 }

@@ -6,7 +6,7 @@ public struct LarderClientError: Error, Hashable, Sendable, CustomStringConverti
     public struct Code: Hashable, Sendable, CustomStringConvertible {
         private enum Value: String {
             case unreachable, timedOut, circuitOpen, overloaded, protocolViolation, unauthorized,
-                answeredWithError
+                answeredWithError, incomplete
             case invalidArgument, closed
         }
 
@@ -26,6 +26,8 @@ public struct LarderClientError: Error, Hashable, Sendable, CustomStringConverti
         public static let unauthorized = Code(value: .unauthorized)
         /// The node understood the request and refused it.
         public static let answeredWithError = Code(value: .answeredWithError)
+        /// Nodes of the cluster did not answer: what was asked is not done there. See `silentNodes`.
+        public static let incomplete = Code(value: .incomplete)
         /// The caller's input cannot be right.
         public static let invalidArgument = Code(value: .invalidArgument)
         /// The client was closed.
@@ -39,11 +41,14 @@ public struct LarderClientError: Error, Hashable, Sendable, CustomStringConverti
     public let code: Code
     /// What happened, for a person.
     public let message: String
+    /// Names of the nodes that should have answered and did not, where the code is `incomplete`.
+    public let silentNodes: [String]
 
     /// Creates an error.
-    public init(_ code: Code, _ message: String) {
+    public init(_ code: Code, _ message: String, silentNodes: [String] = []) {
         self.code = code
         self.message = message
+        self.silentNodes = silentNodes
     }
 
     /// `code: message`.

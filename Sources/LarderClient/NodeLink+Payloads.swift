@@ -107,8 +107,13 @@ extension NodeLink {
         }
         let results = try await send(parts, .payload, effort)
         var outcomes: [StoreOutcome] = []
+        var failures: [LarderClientError] = []
         for ((range, receiver), result) in zip(zip(batches, receivers), results) {
-            outcomes += outcome("KV.PUT", count: range.count, result, receiver.reply)
+            outcomes += outcome("KV.PUT", count: range.count, result, receiver.reply) { failures.append($0) }
+        }
+        // A tool is told why nothing was answered; an engine gets refusals.
+        if !effort.asksBreaker, failures.count == batches.count, let failure = failures.first {
+            throw failure
         }
         return outcomes
     }
@@ -125,12 +130,13 @@ extension NodeLink {
         return encoder.finish()
     }
 
-    /// What became of each of `count` blocks.
+    /// What became of each of `count` blocks; `failed` is called when the request was not answered block by block.
     func outcome(
         _ name: String,
         count blockCount: Int,
         _ result: Result<Void, LarderClientError>,
-        _ reply: Reply?
+        _ reply: Reply?,
+        failed: (LarderClientError) -> Void = { _ in }
     ) -> [StoreOutcome] {
         do throws(LarderClientError) {
             try result.get()
@@ -141,6 +147,7 @@ extension NodeLink {
             return elements.map(Self.outcome)
         } catch {
             count(error)
+            failed(error)
             return Array(repeating: .refused(error.code.description), count: blockCount)
         }
     }

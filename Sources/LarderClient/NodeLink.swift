@@ -107,8 +107,19 @@ final class NodeLink: Sendable {
     }
 
     static func error(_ failure: ReplyFailure) -> LarderClientError {
+        if failure.code == "CLUSTERDOWN" {
+            return LarderClientError(.incomplete, failure.text, silentNodes: silentNodes(failure.text))
+        }
         let isUnknown = failure.code == "NOAUTH" || failure.code == "WRONGPASS" || failure.code == "NOPERM"
         return LarderClientError(isUnknown ? .unauthorized : .answeredWithError, failure.text)
+    }
+
+    /// The names in `... but a, b did not answer ...`; a node's name has neither spaces nor commas.
+    private static func silentNodes(_ text: String) -> [String] {
+        guard let end = text.firstRange(of: " did not answer"),
+            let start = text[..<end.lowerBound].ranges(of: "but ").last
+        else { return [] }
+        return text[start.upperBound..<end.lowerBound].split(separator: ", ").map(String.init)
     }
 
     func count(_ error: LarderClientError) {

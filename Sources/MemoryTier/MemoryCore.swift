@@ -11,6 +11,8 @@ final class MemoryCore: Sendable {
     let arena: Arena
     /// What outlives the process; `nil` for an arena that does not.
     let file: MemoryFile?
+    /// Whose blocks the arena holds or has held.
+    let tenancy: ArenaTenancy
     let space: Mutex<Space>
     let recency: Mutex<Recency>
     let clock: any CacheClock
@@ -36,6 +38,9 @@ final class MemoryCore: Sendable {
             arena = file.arena
         } else {
             arena = try Arena(byteCount: configuration.byteCount, sharesWrites: configuration.sharesWrites)
+        }
+        tenancy = ArenaTenancy(opened.file?.occupants ?? .nobody) { [file = opened.file] occupants in
+            file?.updateHeader { $0.occupants = occupants }
         }
         space = Mutex(
             Space(

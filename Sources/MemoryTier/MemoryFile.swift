@@ -88,6 +88,9 @@ final class MemoryFile: @unchecked Sendable {
         }
     }
 
+    /// Whose blocks the file says that it holds or has held.
+    var occupants: ArenaTenancy.Occupants { header.withLock { $0.occupants } }
+
     // MARK: Blocks
 
     /// Says that an extent is a block, the latest one.

@@ -13,6 +13,8 @@ struct MemoryFileHeader: Equatable {
     var run: RunMark
     /// The run that is about to take it over: between two writes either of the two may be the latest.
     var nextRun: RunMark
+    /// Whose blocks the arena holds or has held.
+    var occupants: ArenaTenancy.Occupants
     /// Where the node's identity is; empty when that does not fit.
     var owner: String
 
@@ -38,6 +40,7 @@ struct MemoryFileHeader: Equatable {
         self.secretFingerprint = secretFingerprint
         run = .none
         nextRun = .none
+        occupants = .nobody
         self.owner = owner.utf8.count <= Self.ownerByteCountMax ? owner : ""
     }
 
@@ -88,6 +91,12 @@ struct MemoryFileHeader: Equatable {
         secretFingerprint = SIMD2(word(48), word(56))
         run = RunMark(words: SIMD2(word(64), word(72)))
         nextRun = RunMark(words: SIMD2(word(80), word(88)))
+        occupants =
+            switch word(112) {
+            case 1: .nobody
+            case 2: .one(TenantMark(words: SIMD2(word(96), word(104))))
+            default: .several
+            }
         owner = String(
             decoding: bytes[Self.ownerOffset..<(Self.ownerOffset + ownerByteCount)],
             as: UTF8.self
@@ -114,6 +123,14 @@ struct MemoryFileHeader: Equatable {
         store(run.words.y, at: 72)
         store(nextRun.words.x, at: 80)
         store(nextRun.words.y, at: 88)
+        switch occupants {
+        case .nobody: store(1, at: 112)
+        case .one(let tenant):
+            store(tenant.words.x, at: 96)
+            store(tenant.words.y, at: 104)
+            store(2, at: 112)
+        case .several: store(3, at: 112)
+        }
         let name = Array(owner.utf8)
         store(UInt64(name.count), at: 120)
         bytes.replaceSubrange(Self.ownerOffset..<(Self.ownerOffset + name.count), with: name)

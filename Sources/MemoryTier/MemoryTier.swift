@@ -24,6 +24,9 @@ package final class MemoryTier: Sendable {
     /// The shared memory that holds the blocks.
     package var arena: Arena { core.arena }
 
+    /// Whose blocks the arena holds or has held; asked before a block enters it, and before it is shared.
+    package var tenancy: ArenaTenancy { core.tenancy }
+
     /// Maps the arena; `.invalidArgument` for a configuration out of bounds, `.storageFailure` without memory.
     package init(
         _ configuration: MemoryTierConfiguration,

@@ -15,6 +15,8 @@ package struct NodeConfiguration: Sendable {
     package var lmPort: Int?
     /// Directory of the disk tier and of the node's secret; `nil` keeps nothing on disk.
     package var dataDirectory: String?
+    /// Deletions that a node of a cluster remembers for nodes that were away.
+    package var deletionCountMax = 131_072
     /// Where the memory tier is kept when the process ends.
     package var memoryFile = MemoryFileChoice.off
     /// Bytes of the memory tier's arena.

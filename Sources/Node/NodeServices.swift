@@ -30,6 +30,13 @@ final class NodeServices: Sendable {
     let startedAt: UInt64
     let runID: String
 
+    /// The tenants that may have blocks here: those of this node's users and of the users that its cluster keeps.
+    var tenants: Set<Tenant> {
+        var tenants = configuration.users?.tenants ?? [.default]
+        if let authenticator { tenants.formUnion(authenticator.sharedTenants) }
+        return tenants
+    }
+
     init(
         store: BlockStore,
         configuration: NodeConfiguration,

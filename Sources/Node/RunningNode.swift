@@ -65,7 +65,9 @@ final class RunningNode: Sendable {
         }
         let sharedUsers = SharedUsers(logger: logger)
         let cluster = configuration.cluster.map { cluster in
-            Cluster(cluster, store: store, logger: logger) { sharedUsers.changed($0) }
+            var cluster = cluster
+            cluster.directory = configuration.dataDirectory
+            return Cluster(cluster, store: store, logger: logger) { sharedUsers.changed($0) }
         }
         let services = NodeServices(
             store: store,
@@ -238,6 +240,7 @@ final class RunningNode: Sendable {
                 if configuration.cluster == nil, configuration.users?.tenants.count == 1 {
                     storeConfiguration.namespacesPerTenantMax = storeConfiguration.namespaceCountMax
                 }
+                storeConfiguration.deletionCountMax = configuration.deletionCountMax
                 var memory = MemoryTierConfiguration(
                     byteCount: configuration.memoryByteCount,
                     blockCountMax: configuration.memoryBlockCountMax,

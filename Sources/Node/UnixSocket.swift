@@ -43,13 +43,16 @@ enum UnixSocket {
         guard status.st_mode & S_IFMT == S_IFSOCK else {
             throw CacheError(
                 .invalidArgument,
-                "\(path) is there and is no socket; remove it or choose another path"
+                "\(path) exists and is not a socket; remove it, or choose another --unix"
             )
         }
         let probe = try open()
         defer { close(probe) }
         guard unsafe call(path, { unsafe connect(probe, $0, $1) }) != 0 else {
-            throw CacheError(.invalidArgument, "another process listens on \(path)")
+            throw CacheError(
+                .tierUnavailable,
+                "another process listens on \(path): stop it, or choose another --unix"
+            )
         }
         guard errno == ECONNREFUSED, unsafe unlink(path) == 0 else { throw failure("connect", path) }
     }

@@ -35,6 +35,11 @@ package indirect enum Reply: Hashable, Sendable {
         }
     }
 
+    /// The bytes of a bulk string; `nil` for the rest.
+    package var bytes: [UInt8]? {
+        if case .bulk(let bytes) = self { bytes } else { nil }
+    }
+
     /// An integer, also when it is written as text or as a boolean; `nil` for the rest.
     package var integer: Int64? {
         switch self {

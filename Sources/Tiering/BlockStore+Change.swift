@@ -5,12 +5,29 @@ internal import MemoryTier
 extension BlockStore {
     /// Deletes blocks from every tier; returns how many were held.
     package func delete(_ space: KeySpace, keys: KeyBatch) -> Int {
-        deleteEach(space, keys: keys).count { $0 }
+        deleteEach(space, keys: keys, at: deletionTime()).count { $0 }
     }
 
+    /// The time of a deletion that a client asks this node for, milliseconds since 1970.
+    ///
+    /// Later than now by as much as the clocks of the nodes may differ: a copy that was made by a clock that is ahead is
+    /// older than it all the same.
+    package func deletionTime() -> UInt64 {
+        clock.unixMilliseconds() &+ (deletions == nil ? 0 : Self.clockDifferenceMax)
+    }
+
+    /// How far apart the clocks of a cluster's nodes may be for a deletion to win over every copy, milliseconds.
+    private static let clockDifferenceMax: UInt64 = 2_000
+
     /// Deletes blocks from every tier; returns for each whether it was held.
-    package func deleteEach(_ space: KeySpace, keys: KeyBatch) -> [Bool] {
-        let wasHeld = (0..<keys.count).map { delete(space.identity(of: keys[$0])) }
+    ///
+    /// - Parameter time: ``deletionTime()`` of the node that the client asked.
+    package func deleteEach(_ space: KeySpace, keys: KeyBatch, at time: UInt64) -> [Bool] {
+        let wasHeld = (0..<keys.count).map { index in
+            let identity = space.identity(of: keys[index])
+            note(space, key: keys.bytes(at: index), identity, at: time)
+            return delete(identity)
+        }
         if wasHeld.contains(true) {
             writeBehind?.nudge()
             spaceWaiters.wakeAll()
@@ -18,8 +35,25 @@ extension BlockStore {
         return wasHeld
     }
 
+    /// Notes a deletion before the block is taken away: whatever brings a copy of it from then on finds the tombstone.
+    func note(_ space: KeySpace, key: [UInt8]?, _ identity: BlockIdentity?, at time: UInt64) {
+        guard let deletions, space.description != nil else { return }
+        let held = identity.flatMap { memory.summary($0) ?? disk?.summary($0) }
+        let record = DeletionRecord(
+            tenant: space.tenant,
+            namespace: space.namespace,
+            key: key,
+            deletedAt: max(time, held?.attributes.createdAt ?? 0)
+        )
+        deletions.note(record, identity: identity, prefix: space.prefix, now: clock.unixMilliseconds())
+    }
+
     /// Deletes every block of a space; returns how many were held.
-    package func clear(_ space: KeySpace) -> Int {
+    package func clear(_ space: KeySpace) -> Int { clear(space, at: deletionTime()) }
+
+    /// The same, at ``deletionTime()`` of the node that the client asked.
+    package func clear(_ space: KeySpace, at time: UInt64) -> Int {
+        note(space, key: nil, nil, at: time)
         let inMemory = memory.removeAll(prefix: space.prefix, reason: .cleared)
         var onDisk = 0
         if let disk {
@@ -31,6 +65,7 @@ extension BlockStore {
             _ = memory.removeAll(prefix: space.prefix, reason: .cleared)
         }
         peerLoader.cancelAll(prefix: space.prefix)
+        handoff.cancelAll(prefix: space.prefix)
         _ = configuration.isClustered ? memory.removeAll(prefix: space.prefix, reason: .cleared) : 0
         hotPrefixes.forget(space.prefix)
         writeBehind?.nudge()
@@ -98,6 +133,7 @@ extension BlockStore {
         }
         if configuration.isClustered {
             peerLoader.cancel(identity)
+            handoff.cancel(identity)
             _ = memory.remove(identity, reason: .deleted)
         }
         let wasReadable = inMemory.map { !$0.attributes.isExpired(at: now) } ?? onDisk
@@ -130,7 +166,7 @@ extension BlockStore {
         return inMemory || onDisk
     }
 
-    private func updateOnDisk(
+    func updateOnDisk(
         _ identity: BlockIdentity,
         _ change: (inout BlockAttributes) -> Void
     ) -> Bool {

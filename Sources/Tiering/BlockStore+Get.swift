@@ -11,12 +11,16 @@ extension BlockStore {
     ///   ``foundCorrupt(_:in:)`` where it fails.
     package func lookup(_ space: KeySpace, key: RawSpan, provesChecksum: Bool = true) -> Lookup {
         let identity = space.identity(of: key)
+        guard mayServeHeld(space) else {
+            counters.missesCatchingUp.add()
+            return .absent
+        }
         if let lease = lease(identity, key: key, provesChecksum: provesChecksum) {
             memory.touch([lease.handle])
             countMemoryHit(lease, in: space)
             return .memory(lease)
         }
-        if isLoadable(identity) || isElsewhere(key, space) { return .stored }
+        if isLoadable(identity) || isElsewhere(key, space), admits(space) { return .stored }
         countMiss(identity, in: space)
         return .absent
     }
@@ -49,6 +53,11 @@ extension BlockStore {
         var handles: [BlockHandle] = []
         var toLoad: [Int] = []
         var toFetch: [Int] = []
+        guard mayServeHeld(space) else {
+            counters.missesCatchingUp.add(keys.count)
+            for index in 0..<keys.count { arrived(index, nil) }
+            return
+        }
         handles.reserveCapacity(keys.count)
         for index in 0..<keys.count {
             let identity = space.identity(of: keys[index])
@@ -56,9 +65,9 @@ extension BlockStore {
                 handles.append(lease.handle)
                 countMemoryHit(lease, in: space)
                 arrived(index, lease)
-            } else if isLoadable(identity) {
+            } else if isLoadable(identity), admits(space) {
                 toLoad.append(index)
-            } else if isElsewhere(keys[index], space) {
+            } else if isElsewhere(keys[index], space), admits(space) {
                 toFetch.append(index)
             } else {
                 countMiss(identity, in: space)
@@ -85,6 +94,13 @@ extension BlockStore {
                 arrived(index, nil)
             }
         }
+    }
+
+    /// Whether what this node holds of a space may be served: a node of a cluster that was away asks for the deletions that
+    /// it missed first. What other nodes ask for they check themselves.
+    func mayServeHeld(_ space: KeySpace) -> Bool {
+        guard space.isShared, let peers = peers.withLock({ $0 }) else { return true }
+        return peers.mayServeHeld
     }
 
     /// Whether the block of a key that is not here may be on another node.

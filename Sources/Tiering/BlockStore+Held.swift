@@ -87,6 +87,19 @@ extension BlockStore {
         }
         counters.matchQueries.add()
         counters.matchQueriedBlocks.add(keys.count)
+        guard peers.mayServeHeld else {
+            counters.missesCatchingUp.add(keys.count)
+            let nothing = PendingMatch(
+                space: space,
+                keys: keys,
+                lease: lease,
+                owner: owner,
+                prefetches: false,
+                walk: MatchWalk(leases: false, budget: leaseBudget(), request: nil),
+                tiers: []
+            )
+            return completion(finish(nothing, heldElsewhere: [], []))
+        }
         var walk = MatchWalk(
             leases: (lease?.nanoseconds ?? 0) > 0,
             budget: leaseBudget(),

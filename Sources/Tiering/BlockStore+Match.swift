@@ -214,6 +214,7 @@ extension BlockStore {
     @discardableResult
     func startPromotions(_ space: KeySpace, keys: KeyBatch, tiers: [Tier]) -> Int {
         var started = 0
+        guard tiers.contains(.disk), admits(space) else { return 0 }
         for (index, tier) in tiers.enumerated() where tier == .disk {
             guard loader.load(space.identity(of: keys[index]), key: keys.bytes(at: index), nil) else {
                 counters.prefetchesRefused.add()

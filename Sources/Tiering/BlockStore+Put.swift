@@ -25,6 +25,13 @@ extension BlockStore {
                 "a block has 1 to \(Limits.payloadByteCountMax) bytes, not \(payloadByteCount)"
             )
         }
+        guard admits(space) else {
+            throw CacheError(
+                .unauthorized,
+                "this node's memory is shared with processes of another tenant (KV.ATTACH), so it takes no blocks of tenant "
+                    + "\(space.tenant): use another node for it"
+            )
+        }
         guard !isDraining.load(ordering: .relaxed) else {
             throw CacheError(.shuttingDown, "the node is draining; put to another one")
         }
@@ -45,6 +52,13 @@ extension BlockStore {
             )
         }
         return try memory.reserve(space.identity(of: key), key: key, payloadByteCount: payloadByteCount)
+    }
+
+    /// Whether blocks of a space may enter the memory; counted where not.
+    func admits(_ space: KeySpace) -> Bool {
+        if memory.tenancy.admit(space.tenantMark) { return true }
+        counters.refusedShared.add()
+        return false
     }
 
     /// Counts a put that was turned away for good, by its reason. `reserve` does not: the caller may wait and try again.
@@ -78,8 +92,9 @@ extension BlockStore {
         let checksum =
             unsafe payloadChecksum ?? PayloadChecksum.of(UnsafeRawBufferPointer(reservation.payload))
         let byteCount = reservation.payloadByteCount
+        if isDeleted(identity, options) { return PutResult(outcome: .deleted, durability: nil) }
         if !options.replaces, let held = heldOnDiskOnly(identity) {
-            return resolveAgainstDisk(held, byteCount: byteCount, checksum: checksum)
+            return resolveAgainstDisk(held, identity, byteCount: byteCount, checksum: checksum, options)
         }
         if space.isShared, let peers = peers.withLock({ $0 }) {
             let key = reservation.keyBytes
@@ -107,6 +122,11 @@ extension BlockStore {
         )
         switch outcome {
         case .stored(let handle):
+            // Once more: a deletion that came after the first look did not find the block.
+            if isDeleted(identity, options) {
+                memory.remove(handle, reason: .deleted)
+                return PutResult(outcome: .deleted, durability: nil)
+            }
             if options.replaces { forgetOnDisk(identity) }
             if goesToDisk {
                 writeBehind?.enqueue(handle, byteCount: byteCount)
@@ -124,7 +144,9 @@ extension BlockStore {
             return PutResult(outcome: .stored, durability: ticket(for: handle, options))
         case .exists(let handle):
             counters.existed.add()
-            adopt(handle, identity, byteCount: byteCount, options)
+            adopt(handle, identity, byteCount: byteCount)
+            pinExisting(identity, until: options.pinnedUntil)
+            if options.isDurable { writeAgain(handle, identity, byteCount: byteCount) }
             return PutResult(outcome: .exists, durability: ticket(for: handle, options))
         case .conflict:
             counters.conflicts.add()
@@ -132,15 +154,23 @@ extension BlockStore {
         }
     }
 
+    /// Whether a block that another node sends has been deleted since it was made; counted.
+    private func isDeleted(_ identity: BlockIdentity, _ options: PutOptions) -> Bool {
+        guard let createdAt = options.createdAt,
+            deletions?.covers(identity, createdAt: createdAt) == true
+        else { return false }
+        counters.refusedDeleted.add()
+        return true
+    }
+
     /// Keeps a block of which this node only had a copy: it is put to it as its owner now.
-    private func adopt(
-        _ handle: BlockHandle,
-        _ identity: BlockIdentity,
-        byteCount: Int,
-        _ options: PutOptions
-    ) {
+    private func adopt(_ handle: BlockHandle, _ identity: BlockIdentity, byteCount: Int) {
         guard configuration.isClustered, memory.markKept(handle) else { return }
-        if options.pinnedUntil != 0 { _ = memory.update(identity) { $0.pinnedUntil = options.pinnedUntil } }
+        writeAgain(handle, identity, byteCount: byteCount)
+    }
+
+    /// Queues a block in memory for the disk that is not there: it never was, or has been evicted from it since.
+    private func writeAgain(_ handle: BlockHandle, _ identity: BlockIdentity, byteCount: Int) {
         guard let disk, byteCount <= disk.payloadByteCountMax, disk.summary(identity) == nil,
             !memory.isPacked(identity)
         else { return }
@@ -170,13 +200,7 @@ extension BlockStore {
         switch outcome {
         case .stored(let handle):
             if let lease = memory.lease(handle) {
-                handoff.enqueue(
-                    lease,
-                    key: key,
-                    in: space,
-                    isDurable: options.isDurable,
-                    pinnedUntil: options.pinnedUntil
-                )
+                handoff.enqueue(lease, key: key, in: space, options.wish)
             }
             if let watcher = configuration.watcher, space.description != nil {
                 watcher.arrived(identity, key: key, after: options.predecessor)
@@ -187,22 +211,22 @@ extension BlockStore {
             space.counters.puts.add()
             space.counters.putBytes.add(byteCount)
             let waits = options.isDurable || options.waitsForOwner
-            return PutResult(outcome: .stored, durability: waits ? .gift(handle) : nil)
+            return PutResult(
+                outcome: .stored,
+                durability: waits ? .gift(handle, isDurable: options.isDurable) : nil
+            )
         case .exists(let handle):
             counters.existed.add()
             // The owner may have lost what this is a copy of; and who wants it durable or pinned must ask there.
             let wantsMore = options.isDurable || options.pinnedUntil != 0
             if wantsMore || memory.isNear(identity), let lease = memory.lease(handle) {
-                handoff.enqueue(
-                    lease,
-                    key: key,
-                    in: space,
-                    isDurable: options.isDurable,
-                    pinnedUntil: options.pinnedUntil
-                )
+                handoff.enqueue(lease, key: key, in: space, options.wish)
             }
             let waits = options.isDurable || options.waitsForOwner
-            return PutResult(outcome: .exists, durability: waits ? .gift(handle) : nil)
+            return PutResult(
+                outcome: .exists,
+                durability: waits ? .gift(handle, isDurable: options.isDurable) : nil
+            )
         case .conflict:
             counters.conflicts.add()
             return PutResult(outcome: .conflict, durability: nil)
@@ -225,7 +249,9 @@ extension BlockStore {
         _ ticket: DurabilityTicket,
         _ completion: @escaping @Sendable (CacheError?) -> Void
     ) {
-        if ticket.isGift { return handoff.whenGiven(ticket.handle, completion) }
+        if ticket.isGift {
+            return handoff.whenGiven(ticket.handle, isDurable: ticket.isDurable, completion)
+        }
         guard let writeBehind else {
             return completion(
                 CacheError(.tierUnavailable, "this node has no disk tier; start it with --disk")
@@ -252,10 +278,16 @@ extension BlockStore {
         return BlockAttributes(
             tokenCount: options.tokenCount,
             elementType: space.elementType,
-            createdAt: now,
+            createdAt: options.createdAt ?? creationTime(of: identity, now: now),
             expiresAt: expiresAt,
             pinnedUntil: options.pinnedUntil
         )
+    }
+
+    /// When a block that is put now was made: after any deletion that is known of it.
+    private func creationTime(of identity: BlockIdentity, now: UInt64) -> UInt64 {
+        guard let deletedAt = deletions?.deletedAt(identity) else { return now }
+        return max(now, deletedAt &+ 1)
     }
 
     private func heldOnDiskOnly(_ identity: BlockIdentity) -> BlockSummary? {
@@ -264,13 +296,32 @@ extension BlockStore {
     }
 
     /// A block on disk is known by its length and checksum without being read.
-    private func resolveAgainstDisk(_ held: BlockSummary, byteCount: Int, checksum: UInt64) -> PutResult {
+    ///
+    /// What is in the index is in a table that was synced before it was made visible: it is durable already.
+    private func resolveAgainstDisk(
+        _ held: BlockSummary,
+        _ identity: BlockIdentity,
+        byteCount: Int,
+        checksum: UInt64,
+        _ options: PutOptions
+    ) -> PutResult {
         guard held.payloadByteCount == byteCount, held.payloadChecksum == checksum else {
             counters.conflicts.add()
             return PutResult(outcome: .conflict, durability: nil)
         }
         counters.existed.add()
+        pinExisting(identity, until: options.pinnedUntil)
         return PutResult(outcome: .exists, durability: nil)
+    }
+
+    /// Pins a block that was there already as a put of it asks; a longer pin that it has stays.
+    ///
+    /// As a new block's, the pin of a put is not weighed against the share that pins may hold.
+    private func pinExisting(_ identity: BlockIdentity, until: UInt64) {
+        guard until != 0 else { return }
+        let change: (inout BlockAttributes) -> Void = { $0.pinnedUntil = max($0.pinnedUntil, until) }
+        _ = memory.update(identity, change)
+        if updateOnDisk(identity, change) { writeBehind?.nudge() }
     }
 
     private func ticket(for handle: BlockHandle, _ options: PutOptions) -> DurabilityTicket? {

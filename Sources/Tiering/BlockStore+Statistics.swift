@@ -46,6 +46,7 @@ extension BlockStore {
         all.add("puts_refused_overloaded", counters.refusedOverload)
         all.add("puts_refused_memory", counters.refusedMemory)
         all.add("puts_refused_other", counters.refusedOther)
+        all.add("refused_shared_memory", counters.refusedShared)
         all.add("puts_durable", counters.durablePuts)
     }
 
@@ -157,6 +158,14 @@ extension BlockStore {
         all.add("handoff_blocks", counters.handedOff)
         all.add("handoff_bytes", counters.handedOffBytes)
         all.add("handoff_kept", counters.handoffsKept)
+        all.add("handoff_cancelled", counters.handoffsCancelled)
+        all.add("transfers_refused_deleted", counters.refusedDeleted)
+        all.add("misses_catching_up", counters.missesCatchingUp)
+        if let deletions {
+            let status = deletions.status
+            all.add("deletion_log_entries", status.count)
+            all.add("deletion_log_floor_ms", Int(clamping: status.floor))
+        }
     }
 
     private func addQueues(_ all: inout Statistics) {

@@ -28,9 +28,11 @@ extension BlockStore {
         let warming = Warming(byteCounts, missing: toLoad.count, completion)
         for index in toLoad {
             let identity = space.identity(of: keys[index])
-            let isTaken = loader.load(identity, key: keys.bytes(at: index)) { lease in
-                warming.arrived(lease.map { unsafe $0.payload.count }, at: index)
-            }
+            let isTaken =
+                admits(space)
+                && loader.load(identity, key: keys.bytes(at: index)) { lease in
+                    warming.arrived(lease.map { unsafe $0.payload.count }, at: index)
+                }
             guard !isTaken else { continue }
             counters.prefetchesRefused.add()
             warming.arrived(nil, at: index)

@@ -29,6 +29,8 @@ package final class BlockStore: Sendable {
     let writeBehind: WriteBehind?
     let peerLoader: PeerLoader
     let handoff: Handoff
+    /// When blocks were deleted; `nil` on a node that is alone, where nothing travels.
+    let deletions: DeletionLog?
     let peers = Mutex<(any PeerTier)?>(nil)
     let isDraining = Atomic<Bool>(false)
 
@@ -84,6 +86,13 @@ package final class BlockStore: Sendable {
         self.counters = counters
         self.registry = registry
         self.departures = departures
+        deletions =
+            configuration.isClustered
+            ? DeletionLog(
+                countMax: configuration.deletionCountMax,
+                byteCountMax: configuration.deletionByteCountMax,
+                now: clock.unixMilliseconds()
+            ) : nil
         leases = LeaseTable(countMax: configuration.leaseCountMax, now: clock.monotonicNanoseconds())
         hotPrefixes = HotPrefixes(countMax: configuration.hotPrefixCountMax)
         let packer =
@@ -120,6 +129,7 @@ package final class BlockStore: Sendable {
             memory: memory,
             counters: counters,
             chains: chains,
+            deletions: deletions,
             configuration: configuration
         )
         handoff = Handoff(
@@ -147,6 +157,12 @@ package final class BlockStore: Sendable {
 
     /// What the disk tier found when it was opened.
     package var diskOpenReport: DiskOpenReport? { disk?.openReport }
+
+    /// Asks to share the arena with processes of a tenant for as long as the node runs; false when a block of another
+    /// tenant is or was in it. From then on no other tenant's block enters it.
+    package func shareArena(with tenant: Tenant) -> Bool {
+        memory.tenancy.share(with: registry.mark(of: tenant))
+    }
 
     /// What opening the memory file came to; `nil` when none was wanted.
     package var memoryFileReport: MemoryFileReport? { memory.fileReport }

@@ -14,6 +14,8 @@ package final class KeySpace: Sendable {
     package let description: NamespaceDescription?
     /// The internal prefix of every key.
     package let prefix: KeyPrefix
+    /// The tenant as the memory tier knows it.
+    package let tenantMark: TenantMark
     /// Whether reads go on to other nodes of the cluster, and puts to the owners of their blocks.
     package let isShared: Bool
     /// What happened in this space.
@@ -24,8 +26,15 @@ package final class KeySpace: Sendable {
     package var onThisNode: KeySpace { part ?? self }
 
     /// A space of this node alone.
-    init(tenant: Tenant, namespace: NamespaceID, description: NamespaceDescription?, prefix: KeyPrefix) {
+    init(
+        tenant: Tenant,
+        namespace: NamespaceID,
+        description: NamespaceDescription?,
+        prefix: KeyPrefix,
+        tenantMark: TenantMark
+    ) {
         self.tenant = tenant
+        self.tenantMark = tenantMark
         self.namespace = namespace
         self.description = description
         elementType = description?.elementType ?? .unspecified
@@ -38,6 +47,7 @@ package final class KeySpace: Sendable {
     /// A space of a cluster, of which `part` is this node's.
     init(sharing part: KeySpace) {
         tenant = part.tenant
+        tenantMark = part.tenantMark
         namespace = part.namespace
         description = part.description
         elementType = part.elementType

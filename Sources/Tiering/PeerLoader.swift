@@ -28,12 +28,19 @@ final class PeerLoader: Sendable {
     private let memory: MemoryTier
     private let counters: StoreCounters
     private let chains: ChainPlaces
+    private let deletions: DeletionLog?
     private let watcher: (any BlockWatcher)?
     private let flightCountMax: Int
     private let state = Mutex(State())
 
-    init(memory: MemoryTier, counters: StoreCounters, chains: ChainPlaces, configuration: StoreConfiguration)
-    {
+    init(
+        memory: MemoryTier,
+        counters: StoreCounters,
+        chains: ChainPlaces,
+        deletions: DeletionLog?,
+        configuration: StoreConfiguration
+    ) {
+        self.deletions = deletions
         self.memory = memory
         self.counters = counters
         self.chains = chains
@@ -133,6 +140,11 @@ final class PeerLoader: Sendable {
         attributes.pinnedUntil = 0
         let lease: BlockLease? = state.withLock { state in
             guard state.flights[identity]?.isCancelled == false else { return nil }
+            // It was read at a node that had not heard of the deletion yet.
+            guard deletions?.covers(identity, createdAt: attributes.createdAt) != true else {
+                counters.refusedDeleted.add()
+                return nil
+            }
             return memory.commitLeasing(
                 reservation,
                 attributes: attributes,

@@ -7,6 +7,9 @@ package import MemoryTier
 /// Nothing here blocks. What is asked of another node is answered on any thread, by a deadline at the latest: a node
 /// that is away is a miss.
 package protocol PeerTier: AnyObject, Sendable {
+    /// Whether what this node holds may be served: not while it may have missed deletions, after it was away.
+    var mayServeHeld: Bool { get }
+
     /// What this node has to do with the block of a key.
     func role(of key: RawSpan) -> PeerRole
 
@@ -74,6 +77,17 @@ package struct GiftWish: Hashable, Sendable {
         self.isDurable = isDurable
         self.pinnedUntil = pinnedUntil
     }
+
+    /// Adds what another put of the same block wants.
+    mutating func formUnion(_ other: GiftWish) {
+        isDurable = isDurable || other.isDurable
+        pinnedUntil = max(pinnedUntil, other.pinnedUntil)
+    }
+
+    /// Whether whoever agreed to this has agreed to `other` too.
+    func covers(_ other: GiftWish) -> Bool {
+        (isDurable || !other.isDurable) && pinnedUntil >= other.pinnedUntil
+    }
 }
 
 /// What became of a block that was given to its owner.
@@ -82,6 +96,8 @@ package enum GiftOutcome: Sendable, Equatable {
     case taken
     /// The owner holds other bytes under its key.
     case conflict
+    /// The block was deleted after it was made: the owner refuses it, and no node is to keep it.
+    case deleted
     /// The owner did not take it, and may later.
     case failed(CacheError)
     /// This node is its owner by now.

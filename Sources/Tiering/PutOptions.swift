@@ -11,6 +11,8 @@ package struct PutOptions: Sendable {
     package var tokenCount: UInt32 = 0
     /// Until when eviction must not take it, milliseconds since 1970; 0 is not pinned.
     package var pinnedUntil: UInt64 = 0
+    /// When the block was made, milliseconds since 1970, for one that comes from another node; `nil` for now.
+    package var createdAt: UInt64?
     /// Whether other bytes under the same key are replaced (Redis's SET) instead of refused.
     package var replaces = false
     /// Whether a replaced block's expiry is kept (Redis's KEEPTTL).
@@ -21,6 +23,9 @@ package struct PutOptions: Sendable {
     package var waitsForOwner = false
     /// The key before the block's own in its chain, for who watches the store.
     package var predecessor: [UInt8]?
+
+    /// What the block's owner is asked for, when that is another node.
+    var wish: GiftWish { GiftWish(isDurable: isDurable, pinnedUntil: pinnedUntil) }
 
     /// The defaults: no expiry, first writer wins, write behind.
     package init() {}
@@ -34,6 +39,8 @@ package enum PutOutcome: Sendable, Equatable {
     case exists
     /// Other bytes are held under the key; blocks are immutable, the first writer wins.
     case conflict
+    /// The block was deleted after it was made, and is not taken from another node again.
+    case deleted
     /// Nothing was stored, and why.
     case refused(CacheError)
 }
@@ -50,12 +57,13 @@ package struct PutResult: Sendable {
 package struct DurabilityTicket: Sendable {
     let handle: BlockHandle
     let isGift: Bool
+    let isDurable: Bool
 
     static func write(_ handle: BlockHandle) -> DurabilityTicket {
-        DurabilityTicket(handle: handle, isGift: false)
+        DurabilityTicket(handle: handle, isGift: false, isDurable: true)
     }
-    static func gift(_ handle: BlockHandle) -> DurabilityTicket {
-        DurabilityTicket(handle: handle, isGift: true)
+    static func gift(_ handle: BlockHandle, isDurable: Bool) -> DurabilityTicket {
+        DurabilityTicket(handle: handle, isGift: true, isDurable: isDurable)
     }
 }
 

@@ -183,6 +183,9 @@ final class SpaceRegistry: Sendable {
         }
     }
 
+    /// A tenant as the memory tier knows it.
+    func mark(of tenant: Tenant) -> TenantMark { TenantMark(secret: secret, tenant: tenant) }
+
     func space(prefix: KeyPrefix) -> KeySpace? {
         state.withLock { $0.spacesByPrefix[prefix] }
     }
@@ -196,7 +199,13 @@ final class SpaceRegistry: Sendable {
         let name = SpaceName(tenant: tenant, namespace: id)
         if let known = state.spaces[name] { return known }
         let prefix = KeyPrefix(secret: secret, tenant: tenant, namespace: id)
-        let part = KeySpace(tenant: tenant, namespace: id, description: description, prefix: prefix)
+        let part = KeySpace(
+            tenant: tenant,
+            namespace: id,
+            description: description,
+            prefix: prefix,
+            tenantMark: mark(of: tenant)
+        )
         // Plain keys may be replaced, so no node keeps copies of another's: they are asked for by their commands.
         let space = isClustered && description != nil ? KeySpace(sharing: part) : part
         state.spaces[name] = space

@@ -31,6 +31,9 @@ package struct StoreConfiguration: Sendable {
     package var separatesNamespaces = false
     /// Whether the node is one of a cluster: what it does not have may be on another, see ``BlockStore/join(_:)``.
     package var isClustered = false
+    /// Deletions that a node of a cluster remembers, and the bytes of their keys.
+    package var deletionCountMax = 131_072
+    package var deletionByteCountMax = 32 << 20
     /// The share of the memory tier that blocks may take which wait to be given to their owners, of 1.
     package var handoffShareMax = 0.125
     /// Who hears which blocks come and go, if anybody.

@@ -9,6 +9,8 @@ final class StoreCounters: Sendable {
     let refusedOverload = Counter()
     let refusedMemory = Counter()
     let refusedOther = Counter()
+    /// Blocks kept out of memory that is shared with processes of another tenant.
+    let refusedShared = Counter()
     // hits
     let memoryHits = Counter()
     let memoryHitBytes = Counter()
@@ -59,6 +61,12 @@ final class StoreCounters: Sendable {
     let handedOff = Counter()
     let handedOffBytes = Counter()
     let handoffsKept = Counter()
+    /// Blocks that were not served because the node was still asking for deletions that it missed.
+    let missesCatchingUp = Counter()
+    /// Blocks that came from another node and had been deleted since they were made.
+    let refusedDeleted = Counter()
+    /// Transfers that ended because their block was deleted.
+    let handoffsCancelled = Counter()
     // write-behind
     let unitsWritten = Counter()
     let blocksWritten = Counter()

@@ -85,9 +85,11 @@ struct RealNodeTests {
             #expect(await client.release(lease: lease))
             #expect(await !client.release(lease: lease))
 
-            #expect(await client.pin(subject.namespace, keys: keys, timeToLive: .seconds(60)) == sizes.count)
-            #expect(await client.unpin(subject.namespace, keys: keys) == sizes.count)
-            #expect(await client.prefetch(subject.namespace, keys: keys) == 0)
+            #expect(
+                await client.pin(subject.namespace, keys: keys, timeToLive: .seconds(60)).count == sizes.count
+            )
+            #expect(await client.unpin(subject.namespace, keys: keys).count == sizes.count)
+            #expect(await client.prefetch(subject.namespace, keys: keys).count == 0)
             #expect(try await client.admin.stats(subject.namespace).isEmpty == false)
             #expect(try await client.admin.stats().isEmpty == false)
             #expect(
@@ -96,7 +98,7 @@ struct RealNodeTests {
                 }
             )
             #expect(try await client.admin.hot(subject.namespace, limit: 3).first?.keys.count == sizes.count)
-            #expect(await client.delete(subject.namespace, keys: keys) == sizes.count)
+            #expect(await client.delete(subject.namespace, keys: keys) == KeyCount(sizes.count))
             #expect(await client.match(subject.namespace, keys: keys) == .none)
             #expect(try await client.admin.clear(subject.namespace) == 0)
             #expect(client.statistics.failureCounts.isEmpty)

@@ -24,7 +24,8 @@ struct SickNodeTests {
             payloads: memory.map { unsafe UnsafeRawBufferPointer($0.buffer) }
         )
         #expect(outcomes.count == 2 && !outcomes.contains { $0.isHeld }, comment)
-        #expect(await subject.client.pin(subject.namespace, keys: keys) == 0, comment)
+        #expect(await subject.client.pin(subject.namespace, keys: keys).count == 0, comment)
+        #expect(await !subject.client.delete(subject.namespace, keys: keys).isComplete, comment)
         #expect(await !subject.client.ping(), comment)
         #expect(ContinuousClock.now - started < .seconds(5), comment)
         #expect(memory.allSatisfy { $0.bytes == [UInt8](repeating: 0xee, count: 8) })

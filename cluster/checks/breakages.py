@@ -32,7 +32,13 @@ BREAKAGES = [
     ("kubernetes/statefulset.yaml", "medium: Memory", 'medium: ""', "RAM is on a disk"),
     ("kubernetes/statefulset.yaml", "enableServiceLinks: false", "enableServiceLinks: true", "taken for settings"),
     ("kubernetes/statefulset.yaml", "storage: 60Gi", "storage: 50Gi", "no room for --disk"),
-    ("kubernetes/statefulset.yaml", "[larder, cluster, status, --timeout, 3s]", "[larder, ping]", "larder ping"),
+    ("kubernetes/statefulset.yaml", "[larder, cluster, status, --ready, --timeout, 3s]", "[larder, ping]", "larder ping"),
+    ("kubernetes/statefulset.yaml", "status, --ready, --timeout, 3s]", "status, --timeout, 3s]", "is content with one"),
+    ("kubernetes/statefulset.yaml", "status, --timeout, 10s]", "status, --ready, --timeout, 10s]", "restarts a node"),
+    ("kubernetes/statefulset.yaml", "minReadySeconds: 10", "minReadySeconds: 0", "wait for a node to settle"),
+    ("kubernetes/statefulset.yaml", "until larder cluster drain --quiet; do", "larder cluster drain --quiet || while false; do",
+     "preStop takes drains"),
+    ("kubernetes/statefulset.yaml", 'test "$status" -eq 1 || exit "$status"', "true", "preStop"),
     ("kubernetes/statefulset.yaml", "status, --timeout, 10s]", "status, --timeout, 20s]", "not below the probe's"),
     ("kubernetes/statefulset.yaml", "larder cluster drain --quiet", "larder cluster drain --silent", "has no --silent"),
     ("kubernetes/statefulset.yaml", '"${POD_NAME##*-}" -ge', '"${POD_NAME##*-}" -le', "preStop of larder-0"),
@@ -51,6 +57,7 @@ BREAKAGES = [
     ("kubernetes/etcd.yaml", "--auto-compaction-retention", "--auto-compaction", "etcd"),
     ("Dockerfile", "FROM swift:6.3-bookworm", "FROM swift:6.3", "do not go together"),
     ("Dockerfile", '"status", "--timeout"', '"status", "--time"', "has no --time"),
+    ("Dockerfile", "ca-certificates librocksdb7.8", "librocksdb7.8", "has no certificates"),
     ("Dockerfile", "USER 10001:10001", "USER 0", "runs as root"),
 ]
 

@@ -8,6 +8,8 @@ def check(look):
     stages = re.findall(r"^FROM (\S+)", text, re.M)
     look.expect(len(stages) == 2 and stages[0].endswith("-bookworm") and stages[1] == "debian:12-slim",
                 f"Dockerfile: libraries of {stages} do not go together")
+    look.expect(re.search(r"apt-get install [^&]*\bca-certificates\b", text.split("FROM debian", 1)[-1]),
+                "Dockerfile: etcds:// has no certificates to prove etcd with")
     users = re.findall(r"^USER (\S+)", text, re.M)
     look.expect(users and re.match(r"[1-9]", users[-1]), "Dockerfile: runs as root")
     health = re.search(r"^HEALTHCHECK .*CMD \[(.*)\]", text, re.M)

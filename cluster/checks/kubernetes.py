@@ -70,6 +70,18 @@ def pods(look, objects, name):
         look.expect("limits" in container.get("resources", {}), f"{where}: has no limits")
 
 
+def prestop(hook, environment, statuses):
+    """Runs the hook with a larder that only tells how it was called and ends with each status in turn; what it told, and
+    the hook's own status."""
+    with tempfile.TemporaryDirectory() as folder:
+        (pathlib.Path(folder) / "statuses").write_text("".join(f"{status}\n" for status in statuses))
+        larder = ('larder() { echo "larder $*"; read -r status < statuses; sed -i 1d statuses; return "$status"; }\n'
+                  'sleep() { :; }\n')
+        done = subprocess.run(["sh", "-c", larder + hook], env={**os.environ, **environment}, cwd=folder,
+                              capture_output=True, text=True, timeout=60)
+    return done.stdout.splitlines(), done.returncode
+
+
 def kubernetes_node(look, objects):
     """The nodes' StatefulSet, and what goes with it."""
     where = "StatefulSet larder"
@@ -118,6 +130,7 @@ def kubernetes_node(look, objects):
     look.expect(seconds(settings.get("member-ttl")) > seconds(settings.get("drain-timeout")),
                 f"{where}: loses its place while it writes RAM to disk")
     look.expect(volumes.get("secret", {}).get("secret", {}).get("secretName") == "larder", f"{where}: no secret")
+    look.expect(spec.get("minReadySeconds", 0) >= 5, f"{where}: a rolling update does not wait for a node to settle")
     nodes = objects["ConfigMap", "larder-scale"]["data"]["nodes"]
     look.expect(nodes == str(spec["replicas"]), f"scale.yaml: {nodes} nodes, {where} has {spec['replicas']}")
     probes(look, where, container, mounts)
@@ -134,6 +147,8 @@ def probes(look, where, container, mounts):
             words = probe.get("exec", {}).get("command", [])
             look.command(f"{where}: {name}", words)
             look.probe_time(f"{where}: {name}", words, probe.get("timeoutSeconds", 1))
+            look.expect(("--ready" in words) == (name == "readinessProbe"),
+                        f"{where}: {name} {'restarts a node that joins' if '--ready' in words else 'is content with one'}")
     hook = container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", [])
     look.expect(hook[:2] == ["sh", "-c"] and len(hook) == 3, f"{where}: no preStop")
     if len(hook) != 3:
@@ -146,11 +161,18 @@ def probes(look, where, container, mounts):
                                ("larder-10", "3", True), ("larder-2", "", False)):
         with tempfile.TemporaryDirectory() as folder:
             (pathlib.Path(folder) / "nodes").write_text(nodes)
-            script = 'larder() { echo "larder $*"; }\n' + hook[2].replace(str(mounts.get("scale")), folder)
-            environment = {**os.environ, "POD_NAME": pod}
-            done = subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True)
-        called = done.stdout.split()
+            script = hook[2].replace(str(mounts.get("scale")), folder)
+            lines, _ = prestop(script, {"POD_NAME": pod}, [0])
+        called = lines[0].split() if lines else []
         look.expect(bool(called) == drains, f"{where}: preStop of {pod}, {nodes or 'no'} nodes: {called or 'nothing'}")
         if called:
             look.command(f"{where}: preStop", called)
             look.expect(called[1:3] == ["cluster", "drain"], f"{where}: preStop does not drain")
+    # "Not done" is tried again; a node that is not to be reached is not.
+    with tempfile.TemporaryDirectory() as folder:
+        (pathlib.Path(folder) / "nodes").write_text("2")
+        script = hook[2].replace(str(mounts.get("scale")), folder)
+        for statuses, calls in (([1, 1, 0], 3), ([69], 1)):
+            lines, status = prestop(script, {"POD_NAME": "larder-2"}, statuses)
+            look.expect(len(lines) == calls and status == statuses[-1],
+                        f"{where}: preStop takes drains that end with {statuses} for {status} after {len(lines)}")

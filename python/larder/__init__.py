@@ -13,21 +13,25 @@ from pkgutil import extend_path
 
 from . import hashing
 from ._version import __version__
-from .aio import AsyncClient
+from .aio import AsyncClient, AsyncClusterClient
 from .breaker import BreakerPolicy
 from .client import Client
+from .cluster import ClusterClient
 from .errors import LarderError
 from .namespace import Namespace
-from .results import Blocks, Lease, Match, PutResult
+from .results import Blocks, KeyCount, Lease, Match, PutResult
 
 # Code that grpcio generates from proto/larder/v1 is `larder.v1`, wherever on the path it lies.
 __path__ = extend_path(__path__, __name__)
 
 __all__ = [
     "AsyncClient",
+    "AsyncClusterClient",
     "Blocks",
     "BreakerPolicy",
     "Client",
+    "ClusterClient",
+    "KeyCount",
     "LarderError",
     "Lease",
     "Match",

@@ -17,7 +17,7 @@ from .limits import LEASE_MS_MAX, REQUEST_KEYS_MAX
 from .link import NodeLink
 from .loading import load
 from .namespace import Namespace
-from .results import Blocks, Lease, Match, PutResult
+from .results import Blocks, KeyCount, Lease, Match, PutResult
 from .sharing import borrow, load_shared, store_shared
 from .storing import StoreOptions, store
 
@@ -108,7 +108,8 @@ class Client:
         - `lease_ms`: for how long what is found stays readable, at most 600,000; None for no promise.
         - `prefetch`: whether the node shall bring what is on disk to memory.
 
-        Any number of keys: more than 16,384 take several round trips. Nothing held when the node does not answer.
+        Any number of keys: more than 16,384 take several round trips. Nothing held when the node does not answer;
+        `Match.error` then tells why.
         """
         if lease_ms is not None and not 1 <= lease_ms <= LEASE_MS_MAX:
             raise ValueError(f"a lease is 1 to {LEASE_MS_MAX} ms")
@@ -116,9 +117,9 @@ class Client:
         options = [b"LEASE", b"%d" % lease_ms] if lease_ms else []
         if prefetch:
             options.append(b"PREFETCH")
-        nothing = Match(0, None, ())
         if not wire_keys:
-            return nothing
+            return Match(0, None, ())
+        link = self._link
 
         def ask(connection: Connection, limit: Deadline) -> Match:
             tiers: list[str] = []
@@ -127,7 +128,7 @@ class Client:
                 for start in range(0, len(wire_keys), REQUEST_KEYS_MAX):
                     part = wire_keys[start : start + REQUEST_KEYS_MAX]
                     request = wire.keys_request(b"KV.MATCH", ns.wire_id, options, part)
-                    found, lease = _read_match(self._link.ask(connection, ns, request, limit), len(part))
+                    found, lease = _read_match(link.ask(connection, ns, request, limit), len(part))
                     tiers += found
                     if lease is not None:
                         leases.append(lease)
@@ -136,9 +137,9 @@ class Client:
             except LarderError:
                 connection.to_release.extend(leases)
                 raise
-            return Match(len(tiers), Lease(self._link, connection, leases) if leases else None, tuple(tiers))
+            return Match(len(tiers), Lease(link, connection, leases) if leases else None, tuple(tiers))
 
-        return self._link.engine(nothing, False, deadline, ask)
+        return link.engine(lambda error: Match(0, None, (), error), False, deadline, ask)
 
     def exists(self, ns: Namespace, keys: Sequence[Key], *, deadline: float | None = None) -> int:
         """How many of the first `keys` the node holds, without a lease."""
@@ -170,17 +171,18 @@ class Client:
         results = [False] * len(views)
         if not views:
             return results
+        link = self._link
 
         def ask(indices: Sequence[int], connection: Connection, limit: Deadline) -> None:
             wanted = [index for index in indices if not results[index]]
             if connection.arena is not None:
                 wanted = load_shared(
-                    self._link, connection, connection.arena, ns, wire_keys, views, wanted, results, limit
+                    link, connection, connection.arena, ns, wire_keys, views, wanted, results, limit
                 )
-            load(self._link, connection, ns, wire_keys, views, wanted, results, limit)
+            load(link, connection, ns, wire_keys, views, wanted, results, limit)
 
-        self._link.transfer([len(view) for view in views], deadline, ask)
-        self._count_loads(results, sum(len(view) for view, result in zip(views, results) if result))
+        link.transfer([len(view) for view in views], deadline, ask)
+        self._count_loads(link, results, sum(len(view) for view, result in zip(views, results) if result))
         return results
 
     def get(self, ns: Namespace, key: Key, *, deadline: float | None = None) -> bytes | None:
@@ -196,13 +198,14 @@ class Client:
         results = [False] * len(wire_keys)
         if not wire_keys:
             return payloads
+        link = self._link
 
         def ask(indices: Sequence[int], connection: Connection, limit: Deadline) -> None:
             wanted = [index for index in indices if not results[index]]
-            load(self._link, connection, ns, wire_keys, payloads, wanted, results, limit)
+            load(link, connection, ns, wire_keys, payloads, wanted, results, limit)
 
-        self._link.transfer([0] * len(wire_keys), deadline, ask)
-        self._count_loads(results, sum(len(payload) for payload in payloads if payload is not None))
+        link.transfer([0] * len(wire_keys), deadline, ask)
+        self._count_loads(link, results, sum(len(payload) for payload in payloads if payload is not None))
         return payloads
 
     def borrow(
@@ -219,16 +222,17 @@ class Client:
         wire_keys = keys_of(ns, keys)
         if len(wire_keys) > REQUEST_KEYS_MAX:
             raise ValueError(f"one borrow takes at most {REQUEST_KEYS_MAX} keys")
-        nothing = Blocks(self._link, None, None, [None] * len(wire_keys), [None] * len(wire_keys))
+        link = self._link
+        nothing = Blocks(link, None, None, [None] * len(wire_keys), [None] * len(wire_keys))
         if not wire_keys:
             return nothing
 
         def ask(connection: Connection, limit: Deadline) -> Blocks:
-            return borrow(self._link, connection, ns, wire_keys, verify, limit)
+            return borrow(link, connection, ns, wire_keys, verify, limit)
 
-        blocks = self._link.engine(nothing, True, deadline, ask)
+        blocks = link.engine(lambda _: nothing, True, deadline, ask)
         self._count_loads(
-            [view is not None for view in blocks], sum(len(view) for view in blocks if view is not None)
+            link, [view is not None for view in blocks], sum(len(view) for view in blocks if view is not None)
         )
         return blocks
 
@@ -260,21 +264,20 @@ class Client:
         results: list[PutResult | None] = [None] * len(views)
         if not views:
             return []
+        link = self._link
 
         def ask(indices: Sequence[int], connection: Connection, limit: Deadline) -> None:
             wanted = [index for index in indices if results[index] is None]
             if connection.arena is not None:
-                wanted = store_shared(
-                    self._link, connection, ns, wire_keys, views, options, wanted, results, limit
-                )
-            store(self._link, connection, ns, wire_keys, views, options, wanted, results, limit)
+                wanted = store_shared(link, connection, ns, wire_keys, views, options, wanted, results, limit)
+            store(link, connection, ns, wire_keys, views, options, wanted, results, limit)
 
-        failure = self._link.transfer([len(view) for view in views], deadline, ask)
+        failure = link.transfer([len(view) for view in views], deadline, ask)
         missing = PutResult("refused", failure or "no answer")
         outcomes = [missing if result is None else result for result in results]
         stored = [outcome.status == "stored" for outcome in outcomes]
         held = sum(map(bool, outcomes))
-        self._link.counters.add(
+        link.counters.add(
             stored=sum(stored),
             exists=held - sum(stored),
             refused=len(outcomes) - held,
@@ -299,32 +302,49 @@ class Client:
 
     # Changing
 
-    def delete(self, ns: Namespace, keys: Sequence[Key], *, deadline: float | None = None) -> int:
-        """Deletes blocks; how many there were."""
-        return self._count_keys(b"KV.DEL", ns, keys, [], deadline)
+    # These never raise for what a node or a network does, unless they are `strict`: then they raise `LarderError`, of
+    # code `incomplete` and with the names of the silent nodes where only a part of a cluster has answered.
+
+    def delete(
+        self, ns: Namespace, keys: Sequence[Key], *, strict: bool = False, deadline: float | None = None
+    ) -> KeyCount:
+        """Deletes blocks; how many there were. Where `KeyCount.is_complete` is False some may still be held."""
+        return self._count_keys(b"KV.DEL", ns, keys, [], strict, deadline)
 
     def pin(
-        self, ns: Namespace, keys: Sequence[Key], ttl_ms: int | None = None, *, deadline: float | None = None
-    ) -> int:
+        self,
+        ns: Namespace,
+        keys: Sequence[Key],
+        ttl_ms: int | None = None,
+        *,
+        strict: bool = False,
+        deadline: float | None = None,
+    ) -> KeyCount:
         """Spares blocks from eviction, for `ttl_ms` or until they are unpinned; how many are pinned now."""
         options = [b"TTL", b"%d" % ttl_ms] if ttl_ms is not None else []
-        return self._count_keys(b"KV.PIN", ns, keys, options, deadline)
+        return self._count_keys(b"KV.PIN", ns, keys, options, strict, deadline)
 
-    def unpin(self, ns: Namespace, keys: Sequence[Key], *, deadline: float | None = None) -> int:
-        """Ends pins; how many of the blocks are held."""
-        return self._count_keys(b"KV.UNPIN", ns, keys, [], deadline)
+    def unpin(
+        self, ns: Namespace, keys: Sequence[Key], *, strict: bool = False, deadline: float | None = None
+    ) -> KeyCount:
+        """Ends pins; how many of the blocks are held. Where `KeyCount.is_complete` is False some may still be pinned."""
+        return self._count_keys(b"KV.UNPIN", ns, keys, [], strict, deadline)
 
-    def prefetch(self, ns: Namespace, keys: Sequence[Key], *, deadline: float | None = None) -> int:
+    def prefetch(
+        self, ns: Namespace, keys: Sequence[Key], *, strict: bool = False, deadline: float | None = None
+    ) -> KeyCount:
         """Has the node bring blocks from disk to memory; how many are on their way."""
-        return self._count_keys(b"KV.PREFETCH", ns, keys, [], deadline)
+        return self._count_keys(b"KV.PREFETCH", ns, keys, [], strict, deadline)
 
     def ping(self, *, deadline: float | None = None) -> bool:
         """Whether the node answers; False also while the breaker is open."""
 
-        def ask(connection: Connection, limit: Deadline) -> bool:
-            return bool(self._link.ask(connection, None, wire.request(b"PING"), limit) == "PONG")
+        link = self._link
 
-        return self._link.engine(False, False, deadline, ask)
+        def ask(connection: Connection, limit: Deadline) -> bool:
+            return bool(link.ask(connection, None, wire.request(b"PING"), limit) == "PONG")
+
+        return link.engine(lambda _: False, False, deadline, ask)
 
     # For tools
 
@@ -374,6 +394,11 @@ class Client:
         return self._link.counters.snapshot()
 
     @property
+    def deadline(self) -> float:
+        """How long a call may take that is given no deadline of its own, seconds."""
+        return self._link.deadline
+
+    @property
     def is_healthy(self) -> bool:
         """Whether the breaker is closed: calls ask the node."""
         return self._link.breaker.is_closed
@@ -394,31 +419,43 @@ class Client:
     # What calls have in common
 
     def _count_keys(
-        self, name: bytes, ns: Namespace, keys: Sequence[Key], options: list[bytes], deadline: float | None
-    ) -> int:
+        self,
+        name: bytes,
+        ns: Namespace,
+        keys: Sequence[Key],
+        options: list[bytes],
+        strict: bool,
+        deadline: float | None,
+    ) -> KeyCount:
         wire_keys = keys_of(ns, keys)
         if not wire_keys:
-            return 0
+            return KeyCount(0)
+        link = self._link
+        count = 0
 
-        def ask(connection: Connection, limit: Deadline) -> int:
+        def ask(connection: Connection, limit: Deadline) -> KeyCount:
+            nonlocal count
+            # From the first key again, when a connection was lost that had been idle.
             count = 0
             for start in range(0, len(wire_keys), REQUEST_KEYS_MAX):
                 part = wire_keys[start : start + REQUEST_KEYS_MAX]
-                reply = self._link.ask(
-                    connection, ns, wire.keys_request(name, ns.wire_id, options, part), limit
-                )
+                reply = link.ask(connection, ns, wire.keys_request(name, ns.wire_id, options, part), limit)
                 if isinstance(reply, list) and all(flag in (0, 1) for flag in reply):
                     reply = sum(reply)
                 if not isinstance(reply, int) or not 0 <= reply <= len(part):
                     raise violation(f"{name.decode()} was answered by something else than it promises")
                 count += reply
-            return count
+            return KeyCount(count)
 
-        return self._link.engine(0, False, deadline, ask)
+        counted = link.engine(lambda error: KeyCount(count, error), False, deadline, ask)
+        if strict and counted.error is not None:
+            raise counted.error
+        return counted
 
-    def _count_loads(self, results: Sequence[bool], byte_count: int) -> None:
+    @staticmethod
+    def _count_loads(link: NodeLink, results: Sequence[bool], byte_count: int) -> None:
         hits = sum(results)
-        self._link.counters.add(hits=hits, misses=len(results) - hits, bytes_loaded=byte_count)
+        link.counters.add(hits=hits, misses=len(results) - hits, bytes_loaded=byte_count)
 
 
 def _read_match(reply: Any, key_count: int) -> tuple[list[str], int | None]:

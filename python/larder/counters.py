@@ -28,6 +28,7 @@ NAMES = (
     "protocol_violation",
     "unauthorized",
     "answered_with_error",
+    "incomplete",
     "unavailable",
     "closed",
 )

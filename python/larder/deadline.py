@@ -20,6 +20,17 @@ class Deadline:
         #: Whether the node has sent anything since the call began.
         self.moved = False
 
+    @property
+    def is_over(self) -> bool:
+        """Whether no time is left."""
+        return time.monotonic() >= self.end
+
+    def within(self, share: float) -> Deadline:
+        """A deadline at `share` of the time that is left."""
+        part = self.copy()
+        part.end = time.monotonic() + max(0.0, self.end - time.monotonic()) * share
+        return part
+
     def copy(self) -> Deadline:
         """The same end, for another connection."""
         copy = Deadline(self.seconds)

@@ -9,6 +9,8 @@ username, password     as the node's users file has them; without `password` the
 lookup_deadline_ms     how long a lookup may take before it is a miss (default 250)
 transfer_deadline_ms   how long one call that moves blocks may take before they are misses (default 2,000)
 connections            connections to the node, of which one is kept for lookups (default 3)
+cluster                whether blocks go straight to the nodes of a cluster that own them: true, or a list of other nodes'
+                       addresses to turn to when the one at `address` is away (default false)
 shared_memory          whether blocks on the same host go through the node's memory: "auto" (default) or false
 namespace              a dict that is added to the namespace's description: `revision`, `adapter`, whatever else tells
                        two sets of weights apart that have the same name
@@ -22,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any, Mapping
 
 from .client import Client
+from .cluster import ClusterClient
 
 DEFAULT_ADDRESS = "127.0.0.1:7379"
 
@@ -37,6 +40,7 @@ class EngineSettings:
     lookup_deadline_ms: int = 250
     transfer_deadline_ms: int = 2_000
     connections: int = 3
+    cluster: Any = False
     shared_memory: Any = "auto"
     namespace: Mapping[str, Any] = field(default_factory=dict)
 
@@ -53,6 +57,11 @@ class EngineSettings:
             value = getattr(settings, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"larder: {name} is an integer from 1 on, not {value!r}")
+        others = settings.cluster
+        if not isinstance(others, (bool, list, tuple)) or (
+            not isinstance(others, bool) and not all(isinstance(other, str) for other in others)
+        ):
+            raise ValueError("larder: cluster is true, false or a list of addresses of other nodes")
         if not isinstance(settings.namespace, Mapping):
             raise ValueError("larder: namespace is an object whose names are added to the description")
         return settings
@@ -69,14 +78,17 @@ class EngineSettings:
 
     def client(self) -> Client:
         """A client whose calls have the transfer deadline, unless they are given another."""
-        return Client(
-            self.address,
-            username=self.username,
-            password=self.password,
-            deadline=self.transfer_deadline,
-            connections=self.connections,
-            shared_memory=self.shared_memory,
-        )
+        options: dict[str, Any] = {
+            "username": self.username,
+            "password": self.password,
+            "deadline": self.transfer_deadline,
+            "connections": self.connections,
+            "shared_memory": self.shared_memory,
+        }
+        if self.cluster is False:
+            return Client(self.address, **options)
+        others = () if self.cluster is True else self.cluster
+        return ClusterClient([self.address, *others], **options)
 
     def described(self, description: Mapping[str, Any]) -> dict[str, Any]:
         """`description` with what the configuration adds; a name that the engine gives is not replaced."""

@@ -19,15 +19,18 @@ class LarderError(Exception):
     protocol_violation  what came back is no reply, or not one to this request
     unauthorized        the node does not accept the credentials, wants some, or forbids the call
     answered_with_error the node understood the request and refused it
+    incomplete          nodes of the cluster did not answer: what was asked is not done there (see `silent_nodes`)
     unavailable         the node's memory is not shared with this process
     closed              the client was closed
     ==================  =============================================================================
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, silent: tuple[str, ...] = ()) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
+        #: Names of the nodes that should have answered and did not, where ``code`` is ``incomplete``.
+        self.silent_nodes = silent
 
 
 class ConnectionLost(LarderError):

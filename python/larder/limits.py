@@ -15,6 +15,9 @@ REQUEST_KEYS_MAX = 16_384
 #: Longest lease, milliseconds.
 LEASE_MS_MAX = 600_000
 
+#: Calls of one asyncio client that may wait for a thread; those beyond are answered as `overloaded` at once.
+ASYNC_CALLS_WAITING_MAX = 1_024
+
 #: Most keys of one request whose reply has payloads, or that has payloads itself.
 PAYLOAD_REQUEST_KEYS_MAX = 32
 #: Most payload bytes of one request that has more than one payload.

@@ -69,24 +69,25 @@ class NodeLink:
 
     def engine(
         self,
-        nothing: Result,
+        nothing: Callable[[LarderError], Result],
         payloads: bool,
-        deadline: float | None,
+        deadline: float | Deadline | None,
         ask: Callable[[Connection, Deadline], Result],
     ) -> Result:
-        """Runs an engine's call: its result, or `nothing` when it fails."""
+        """Runs an engine's call: its result, or `nothing` of the error when it fails."""
         self.counters.add(calls=1)
+        limit = self._limit(deadline)
         try:
-            self._admit()
-            return self._run(payloads, self._limit(deadline), ask)
+            self._admit(limit)
+            return self._run(payloads, limit, ask)
         except LarderError as error:
             self.note(error)
-            return nothing
+            return nothing(error)
 
     def transfer(
         self,
         sizes: Sequence[int],
-        deadline: float | None,
+        deadline: float | Deadline | None,
         ask: Callable[[Sequence[int], Connection, Deadline], None],
     ) -> str:
         """Runs an engine's call with payloads of these sizes; the code of a failure, "" for none.
@@ -103,7 +104,7 @@ class NodeLink:
 
         def carry(indices: list[int]) -> str:
             try:
-                self._admit()
+                self._admit(limit)
                 self._run(True, limit.copy(), functools.partial(ask, indices))
                 return ""
             except LarderError as error:
@@ -120,22 +121,31 @@ class NodeLink:
         failures += [future.result() for future in futures]
         return next(filter(None, failures), "")
 
-    def _limit(self, seconds: float | None) -> Deadline:
+    def _limit(self, seconds: float | Deadline | None) -> Deadline:
+        """The end of a call that begins now, or began when it was given a deadline already."""
+        if isinstance(seconds, Deadline):
+            return seconds.copy()
         return Deadline(self.deadline if seconds is None else seconds)
 
-    def tool(self, ns: Namespace | None, request: bytes, deadline: float | None) -> Any:
+    def tool(self, ns: Namespace | None, request: bytes, deadline: float | Deadline | None) -> Any:
+        """Runs a call for tools: the reply, or `LarderError`."""
         self.counters.add(calls=1)
+        limit = self._limit(deadline)
         try:
-            return self._run(
-                False,
-                self._limit(deadline),
-                lambda connection, limit: self.ask(connection, ns, request, limit),
-            )
+            self._check_time(limit)
+            return self._run(False, limit, lambda connection, limit: self.ask(connection, ns, request, limit))
         except LarderError as error:
             self.note(error)
             raise
 
-    def _admit(self) -> None:
+    @staticmethod
+    def _check_time(limit: Deadline) -> None:
+        """Refuses a call whose time went by before it could begin: that says nothing about the node."""
+        if limit.is_over:
+            raise LarderError("overloaded", "the call's time was over before this client could begin it")
+
+    def _admit(self, limit: Deadline) -> None:
+        self._check_time(limit)
         admission = self.breaker.admit()
         if admission == PASS:
             return

@@ -7,9 +7,40 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .errors import LarderError
+
 if TYPE_CHECKING:
     from .connection import Connection
     from .link import NodeLink
+
+
+class KeyCount(int):
+    """For how many of a call's keys something was done: a number, and why it may be too small.
+
+    A call that failed counts what is known to be done. `is_complete` tells a 0 that means "nothing was there" from one
+    that means "nobody answered".
+    """
+
+    #: Why the call, or a part of it, was not answered; None when all was.
+    error: LarderError | None
+
+    def __new__(cls, count: int, error: LarderError | None = None) -> KeyCount:
+        self = super().__new__(cls, count)
+        self.error = error
+        return self
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every node that had to be asked has answered."""
+        return self.error is None
+
+    @property
+    def silent_nodes(self) -> tuple[str, ...]:
+        """Names of the nodes of the cluster that did not answer; empty also when the node that was asked did not."""
+        return self.error.silent_nodes if self.error else ()
+
+    def __repr__(self) -> str:
+        return f"KeyCount({int(self)})" if self.error is None else f"KeyCount({int(self)}, {self.error})"
 
 
 @dataclass(frozen=True)
@@ -61,6 +92,8 @@ class Match:
     lease: Lease | None
     #: `memory` or `disk` (or what newer nodes say) for each block that is held.
     tiers: tuple[str, ...]
+    #: Why nothing is known of the blocks, when the node did not answer; None when it did.
+    error: LarderError | None = None
 
     def __enter__(self) -> Match:
         return self

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .errors import LarderError
+
+
+#: How a node names those of its cluster that did not answer; a node's name has no space and no comma.
+_SILENT = re.compile(r"^CLUSTERDOWN .*?\bbut (\S+(?:, \S+)*) did not answer")
 
 
 class ErrorReply:
@@ -23,6 +28,9 @@ class ErrorReply:
 
     def error(self) -> LarderError:
         """What to raise for it."""
+        if self.text.startswith("CLUSTERDOWN"):
+            silent = _SILENT.match(self.text)
+            return LarderError("incomplete", self.text, tuple(silent[1].split(", ")) if silent else ())
         return LarderError("unauthorized" if self.is_refusal else "answered_with_error", self.text)
 
     def __repr__(self) -> str:

@@ -30,8 +30,8 @@ def larder_program() -> str:
 class Node:
     """A node on a free port of its own, in a directory of its own that goes with it."""
 
-    def __init__(self, memory="64MiB", unix=False, options=(), users=()):
-        """`users`: `(name, tenant, scopes, password)` of each."""
+    def __init__(self, memory="64MiB", unix=False, options=(), users=(), port=0):
+        """`users`: `(name, tenant, scopes, password)` of each; `port`: a free one unless given."""
         self._place = tempfile.TemporaryDirectory(prefix="larder-py-")
         self.directory = Path(self._place.name)
         self.socket_path = str(self.directory / "node.sock")
@@ -40,7 +40,7 @@ class Node:
             self._options += ["--unix", self.socket_path]
         if users:
             self._options += ["--users", str(self._write_users(users))]
-        self.port = 0
+        self.port = port
         self.log = []
         self._process = None
         atexit.register(self.stop)
@@ -101,6 +101,10 @@ class Node:
     @property
     def pid(self):
         return self._process.pid
+
+    def signal(self, number):
+        """Sends a signal; the node is expected to live on, or to have been stopped by it."""
+        self._process.send_signal(number)
 
     def kill(self):
         """SIGKILL, and waits for the end."""

@@ -276,17 +276,20 @@ class Cluster:
         return Blocks(connection) if description is None else Blocks(connection, description)
 
     def stop(self):
-        """SIGTERM to all that run, at once; the exit statuses by name."""
+        """SIGTERM to all that run, at once; the exit statuses by name, also of those that should run and have ended."""
+        lost = {node.name: node.process.returncode for node in self.nodes.values() if node.is_wanted and not node.is_running}
         running = self.running()
         for node in running:
             node.process.terminate()
         # Not SIGTERM again: the second one ends a node at once.
-        return {node.name: node.wait_ended() for node in running}
+        for node in self.nodes.values():
+            node.is_wanted = False
+        return {**{node.name: node.wait_ended() for node in running}, **lost}
 
     def check_alive(self, verdict, when):
         """Every node that should run does."""
         for node in self.nodes.values():
-            if node.process is not None and not node.is_running:
+            if node.is_wanted and not node.is_running:
                 verdict.violation(f"{when}: node {node.name} is gone: {node.ending()}")
 
 

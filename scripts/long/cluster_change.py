@@ -158,6 +158,9 @@ class Run:
         blocks.connection.close()
 
     def _end(self, name, cluster, work, etcd):
+        cluster.check_alive(self.verdict, f"{name}, at the end")
+        if etcd is not None:
+            self.verdict.expect(etcd.is_running, f"{name}: etcd is gone: {etcd.ending()}")
         for node, status in cluster.stop().items():
             self.verdict.expect(status == 0, f"{name}: node {node}: exit status {status} after SIGTERM")
         if etcd is not None:
@@ -185,6 +188,7 @@ class Run:
                 replay.kill()
         if name != "steady":
             change.join()
+        cluster.check_alive(self.verdict, f"{name}, after the replay")
         try:
             figures = json.loads(output)[0]
         except (ValueError, IndexError):

@@ -1,6 +1,7 @@
 """Nodes as processes: start, wait, kill, stop; temporary directories; nothing is left behind, also after Ctrl-C."""
 
 import atexit
+import concurrent.futures
 import ctypes
 import json
 import os
@@ -19,6 +20,11 @@ _directories = set()
 _owner = os.getpid()
 _libc = ctypes.CDLL(None, use_errno=True)
 _SET_PARENT_DEATH_SIGNAL = 1
+
+
+# Starts every process. The kernel ties "die with the parent" to the thread that forked: a thread that ends while the
+# program goes on, one that changes something in the middle of a run for instance, would take its process with it.
+_starter = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="starter")
 
 
 class NodeFailed(Exception):
@@ -78,6 +84,8 @@ class ServerProcess:
         self.log = log
         self.port = free_port()
         self.process = None
+        #: Whether it was started and nobody has ended it since: it must be running.
+        self.is_wanted = False
 
     @property
     def pid(self):
@@ -91,7 +99,8 @@ class ServerProcess:
         """Starts the process; returns the monotonic time at which it was started."""
         started = time.monotonic()
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(
+            self.process = _starter.submit(
+                subprocess.Popen,
                 arguments,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -99,8 +108,9 @@ class ServerProcess:
                 env=environment,
                 preexec_fn=self.before_exec,
                 start_new_session=True,
-            )
+            ).result()
         _running.add(self)
+        self.is_wanted = True
         return started
 
     def before_exec(self):
@@ -129,6 +139,7 @@ class ServerProcess:
 
     def kill_hard(self):
         """kill -9; returns when the process is gone."""
+        self.is_wanted = False
         if self.process is not None:
             if self.process.poll() is None:
                 self.process.kill()
@@ -138,6 +149,7 @@ class ServerProcess:
     def stop(self, timeout=120.0):
         """SIGTERM; returns (exit status, seconds). A process that does not end is killed and counts as status -9."""
         started = time.monotonic()
+        self.is_wanted = False
         self.process.terminate()
         try:
             self.process.wait(timeout)

@@ -84,9 +84,11 @@ struct ClusterBackend: ControlBackend {
 
     func unpin(_ name: SpaceName, keys: KeyBatch) async throws(ControlError) -> [Bool] {
         let space = try space(name)
-        return await withCheckedContinuation { continuation in
-            cluster.unpin(space, keys) { continuation.resume(returning: $0.values) }
+        let flags = await withCheckedContinuation { continuation in
+            cluster.unpin(space, keys) { continuation.resume(returning: $0) }
         }
+        try Self.check(flags.silent)
+        return flags.values
     }
 
     func prefetch(_ name: SpaceName, keys: KeyBatch) async throws(ControlError) -> Int {

@@ -23,14 +23,24 @@ struct BlockRequest: Hashable {
     var waitsForOwner = false
     /// XXH3 of the one block's payload.
     var payloadChecksum: UInt64?
+    /// CREATED, between nodes: when the block was made, milliseconds since 1970.
+    var createdAt: UInt64?
+    /// AT, between nodes: the time of a deletion, milliseconds since 1970.
+    var deletedAt: UInt64?
     /// Index of the first key.
     var first = 0
     /// Number of keys or blocks.
     var count = 0
 
-    /// Reads everything before the keys; what follows need not have arrived yet.
-    init(_ command: Command, _ arguments: RequestArguments, _ limits: ConnectionLimits) throws(CommandError) {
-        let grammar = Grammar(command)
+    /// Reads everything before the keys; what follows need not have arrived yet. `isOfPeer` allows what only other nodes
+    /// of the cluster may say.
+    init(
+        _ command: Command,
+        _ arguments: RequestArguments,
+        _ limits: ConnectionLimits,
+        isOfPeer: Bool = false
+    ) throws(CommandError) {
+        let grammar = Grammar(command, isOfPeer: isOfPeer)
         var index = 2
         while true {
             guard index < arguments.count else { throw grammar.usage("there is no \(grammar.listWord)") }
@@ -105,6 +115,10 @@ struct BlockRequest: Hashable {
             } else if !arguments.matches("near", at: index + 1) {
                 throw CommandError(text: "ERR ACK takes near, owner or durable")
             }
+        } else if grammar.options.contains(.created), arguments.matches("created", at: index) {
+            createdAt = UInt64(try number(0...Int.max, "CREATED (milliseconds since 1970)"))
+        } else if grammar.options.contains(.deleted), arguments.matches("at", at: index) {
+            deletedAt = UInt64(try number(0...Int.max, "AT (milliseconds since 1970)"))
         } else if grammar.options.contains(.checksum), arguments.matches("xxh3", at: index) {
             payloadChecksum = UInt64(bitPattern: Int64(try number(Int.min...Int.max, "XXH3")))
         } else {
@@ -120,6 +134,7 @@ struct BlockRequest: Hashable {
     private struct Grammar {
         enum Option {
             case lease, leaseID, prefetch, timeToLive, tokens, pin, durable, acknowledgement, checksum, kept
+            case created, deleted
         }
 
         let name: String
@@ -128,11 +143,11 @@ struct BlockRequest: Hashable {
         let listWord: String
         let form: String
 
-        init(_ command: Command) {
+        init(_ command: Command, isOfPeer: Bool) {
             name = command.rawValue.uppercased()
             listLetters = command.takesPairs ? "blocks" : "keys"
             listWord = command.takesPairs ? "BLOCKS" : "KEYS"
-            (options, form) =
+            let (options, form): (Set<Option>, String) =
                 switch command {
                 case .kvHeld: ([.lease, .prefetch, .kept], "ns [LEASE ms] [PREFETCH] [KEPT] KEYS n key ...")
                 case .kvMatch: ([.lease, .prefetch], "ns [LEASE ms] [PREFETCH] KEYS n key ...")
@@ -150,6 +165,8 @@ struct BlockRequest: Hashable {
                 case .kvPin: ([.timeToLive], "ns [TTL ms] KEYS n key ...")
                 default: ([], "ns KEYS n key ...")
                 }
+            self.options = isOfPeer ? options.union(command == .kvPut ? [.created] : [.deleted]) : options
+            self.form = form
         }
 
         func usage(_ problem: String) -> CommandError {

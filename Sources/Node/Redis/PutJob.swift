@@ -41,6 +41,7 @@ extension PutOptions {
         tokenCount = request.tokenCount
         isDurable = request.isDurable
         waitsForOwner = request.waitsForOwner
+        createdAt = request.createdAt
         timeToLive = request.timeToLiveMilliseconds.map { .milliseconds($0) }
         if request.pins {
             pinnedUntil = request.timeToLiveMilliseconds.map { now &+ UInt64($0) } ?? .max
@@ -55,6 +56,7 @@ extension PutOutcome {
         case .stored: "stored"
         case .exists: "exists"
         case .conflict: "refused conflict: other bytes are held under this key"
+        case .deleted: "refused deleted: the block was deleted after it was made"
         case .refused(let error): "refused \(error.code): \(error.message)"
         }
     }

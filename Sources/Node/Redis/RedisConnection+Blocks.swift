@@ -7,7 +7,7 @@ extension RedisConnection {
     /// Checks a KV request's form and namespace, then runs it.
     func withBlocks(_ command: Command, _ body: (RedisConnection, BlockRequest, KeySpace) -> Void) {
         do {
-            let request = try BlockRequest(command, arguments, limits)
+            let request = try BlockRequest(command, arguments, limits, isOfPeer: session.peer != nil)
             try request.check(command, arguments)
             guard let space = namespaceSpace(at: 1) else { return }
             body(self, request, space)
@@ -128,7 +128,10 @@ extension RedisConnection {
     /// KV.DEL: the number of blocks deleted
     func deleteBlocks(_ request: BlockRequest, _ space: KeySpace) {
         // Another node wants to know which: several may hold the same.
-        guard session.peer == nil else { return replyFlags(store.deleteEach(space, keys: keys(of: request))) }
+        guard session.peer == nil else {
+            let time = request.deletedAt ?? store.deletionTime()
+            return replyFlags(store.deleteEach(space, keys: keys(of: request), at: time))
+        }
         reply.integer(store.delete(space, keys: keys(of: request)))
     }
 
@@ -150,7 +153,12 @@ extension RedisConnection {
     /// KV.CLEAR ns
     func clearNamespace() {
         guard let space = namespaceSpace(at: 1) else { return }
-        reply.integer(store.clear(space))
+        // Another node says when its client asked.
+        let isTimed = session.peer != nil && arguments.count == 3
+        guard arguments.count == 2 || isTimed else { return fail(Self.wrongArgumentCount("kv.clear")) }
+        let time = isTimed ? arguments.integer(at: 2).flatMap { UInt64(exactly: $0) } : store.deletionTime()
+        guard let time else { return fail(Self.notAnInteger) }
+        reply.integer(store.clear(space, at: time))
     }
 
     /// KV.FORGET ns

@@ -45,6 +45,7 @@ extension RedisConnection {
 
     private func pinEverywhere(_ request: BlockRequest, _ space: KeySpace, _ cluster: Cluster) {
         let completion = later { (connection: RedisConnection, flags: Cluster.Flags) in
+            // A block whose node is silent is not pinned, and its flag says so.
             connection.replyFlags(flags.values)
         }
         let milliseconds = request.timeToLiveMilliseconds.map { UInt64($0) }
@@ -53,6 +54,9 @@ extension RedisConnection {
 
     private func unpinEverywhere(_ request: BlockRequest, _ space: KeySpace, _ cluster: Cluster) {
         let completion = later { (connection: RedisConnection, flags: Cluster.Flags) in
+            guard flags.silent.isEmpty else {
+                return connection.fail(silent: flags.silent, "unpinned \(flags.values.count { $0 }) blocks")
+            }
             connection.replyFlags(flags.values)
         }
         cluster.unpin(space, keys(of: request), completion)

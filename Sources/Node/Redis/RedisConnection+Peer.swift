@@ -26,7 +26,7 @@ extension RedisConnection {
         wrapperCount = Self.wrapperCount
     }
 
-    /// KV.PEER HELLO name called-name nonce | PROOF proof | BEAT state weight run | HANDED
+    /// KV.PEER HELLO name called-name nonce | PROOF proof | BEAT state weight run | HANDED | DELETIONS since cursor
     func peer() {
         guard let cluster = services.cluster else {
             return fail("ERR this node is in no cluster: see larder serve --cluster")
@@ -40,6 +40,8 @@ extension RedisConnection {
         } else if isSubcommand("handed", 2), let peer = session.peer {
             cluster.handedOver(by: peer)
             reply.simple("OK")
+        } else if isSubcommand("deletions", 4), let peer = session.peer {
+            tellDeletions(to: peer, cluster)
         } else {
             fail("NOPERM KV.PEER is for the nodes of the cluster, after they have proved themselves")
         }
@@ -108,6 +110,25 @@ extension RedisConnection {
         else { return fail("NOPERM KV.PEER BEAT is for the nodes of the cluster") }
         reply.array(answer.count)
         for word in answer { reply.bulk(word) }
+    }
+
+    /// [log, floor, now, next cursor or nil, [tenant, namespace, key or nil, time, ...]]
+    private func tellDeletions(to peer: String, _ cluster: Cluster) {
+        guard let since = arguments.integer(at: 2), let cursor = arguments.integer(at: 3),
+            let page = cluster.deletions(for: peer, since: since, cursor: cursor)
+        else { return fail(Self.notAnInteger) }
+        reply.array(5)
+        reply.integer(Int(truncatingIfNeeded: page.logID))
+        reply.integer(Int(clamping: page.floor))
+        reply.integer(Int(clamping: page.now))
+        if let next = page.next { reply.integer(Int(clamping: next)) } else { reply.null() }
+        reply.array(4 * page.records.count)
+        for record in page.records {
+            reply.bulk(record.tenant.name)
+            reply.bulk(record.namespace.description)
+            if let key = record.key { reply.bulk(bytes: key) } else { reply.null() }
+            reply.integer(Int(clamping: record.deletedAt))
+        }
     }
 
     // MARK: What other nodes ask of blocks

@@ -8,7 +8,7 @@ extension RedisConnection {
     /// The KV.PUT that the arguments so far begin; `nil` when they are wrong, which is answered at the request's end.
     func beginPut(_ user: User) -> PutJob? {
         if let put { return put }
-        guard let request = try? BlockRequest(.kvPut, arguments, limits),
+        guard let request = try? BlockRequest(.kvPut, arguments, limits, isOfPeer: session.peer != nil),
             let space = try? resolveNamespace(at: 1)
         else { return nil }
         put = PutJob(space: space, request: request, now: store.clock.unixMilliseconds())
@@ -59,7 +59,7 @@ extension RedisConnection {
     func putBlocks() {
         guard let user = session.user else { return }
         do {
-            let request = try BlockRequest(.kvPut, arguments, limits)
+            let request = try BlockRequest(.kvPut, arguments, limits, isOfPeer: session.peer != nil)
             try request.check(.kvPut, arguments)
         } catch {
             return fail(error.text)
@@ -131,7 +131,7 @@ extension RedisConnection {
             switch outcome {
             case .stored: reply.simple("stored")
             case .exists: reply.simple("exists")
-            case .conflict, .refused: reply.simple(text: outcome?.replyText ?? "")
+            case .conflict, .deleted, .refused: reply.simple(text: outcome?.replyText ?? "")
             case nil: reply.simple("refused")
             }
         }

@@ -68,9 +68,9 @@ extension RedisConnection {
         case .getrange: getRange()
         case .exists: exists()
         case .del, .unlink: delete()
-        case .ttl: timeToLive { remaining, _ in (remaining + 500) / 1000 }
+        case .ttl: timeToLive { remaining, _ in TimeUnit.wholeSeconds(remaining) }
         case .pttl: timeToLive { remaining, _ in remaining }
-        case .expiretime: timeToLive { _, at in (at + 500) / 1000 }
+        case .expiretime: timeToLive { _, at in TimeUnit.wholeSeconds(at) }
         case .pexpiretime: timeToLive { _, at in at }
         case .expire: expire("expire", unit: .seconds, isAbsolute: false)
         case .pexpire: expire("pexpire", unit: .milliseconds, isAbsolute: false)

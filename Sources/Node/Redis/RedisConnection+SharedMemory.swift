@@ -26,9 +26,7 @@ extension RedisConnection {
                 "ERR KV.ATTACH works on a Unix socket only: start the node with --unix and connect to that"
             )
         }
-        guard services.configuration.users.map({ $0.tenants.count <= 1 }) ?? true else {
-            return fail("NOPERM the arena holds the blocks of several tenants and is not shared")
-        }
+        guard mayShareMemory() else { return }
         let arena = store.arena
         guard !needsWrites || arena.sharesWrites else {
             return fail("NOPERM this node shares its memory for reading only: see --shared-writes")
@@ -196,6 +194,28 @@ extension RedisConnection {
     private var isAttachable: Bool {
         guard let transport, transport.isUnixSocket else {
             fail("ERR shared memory is for clients on a Unix socket: KV.ATTACH there first")
+            return false
+        }
+        return mayShareMemory()
+    }
+
+    /// Whether the arena is, or can be, shared with this user's tenant; answers the request where not.
+    ///
+    /// Users of several tenants are a reason of their own, so that one of them cannot keep the others out by being first.
+    private func mayShareMemory() -> Bool {
+        guard let tenant = session.user?.tenant else {
+            fail("NOAUTH Authentication required.")
+            return false
+        }
+        guard services.tenants.subtracting([tenant]).isEmpty else {
+            fail("NOPERM this node has users of several tenants, so its memory is not shared")
+            return false
+        }
+        guard store.shareArena(with: tenant) else {
+            fail(
+                "NOPERM this node's memory holds or has held blocks of another tenant and is not shared: to share it, stop the "
+                    + "node, remove its memory file ('larder memory remove') and start it with users of one tenant"
+            )
             return false
         }
         return true

@@ -10,6 +10,11 @@ enum TimeUnit {
         let (product, overflows) = value.multipliedReportingOverflow(by: self == .seconds ? 1000 : 1)
         return overflows ? nil : product
     }
+
+    /// Milliseconds, at least 0, as seconds, rounded half up as Redis does.
+    static func wholeSeconds(_ milliseconds: Int) -> Int {
+        milliseconds / 1000 + (milliseconds % 1000 >= 500 ? 1 : 0)
+    }
 }
 
 /// A request that cannot be run; the text is the reply.

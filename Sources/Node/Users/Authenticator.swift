@@ -1,3 +1,4 @@
+internal import Blocks
 internal import Crypto
 internal import Logging
 internal import NIOPosix
@@ -103,6 +104,9 @@ final class Authenticator: Sendable {
             return user
         }
     }
+
+    /// The tenants of the users that the cluster keeps.
+    var sharedTenants: Set<Tenant> { state.withLock { Set($0.shared.values.map(\.tenant)) } }
 
     /// Checks a name and password; `completion` is called once, here or on the checking thread.
     func check(

@@ -26,10 +26,12 @@ struct ClusterStatusCommand: AsyncParsableCommand {
         abstract: "Show the nodes of a cluster, as one of them sees it.",
         discussion: """
             share is the part of the cluster's blocks that a node owns; heard says how long ago it last answered. --wait \
-            returns when all nodes are up and active, for scripts that start a cluster.
+            returns when all nodes are up and active, for scripts that start a cluster. --ready fails with status 1 unless the \
+            node that is asked is active, for readiness probes: one that joins or drains is not ready.
 
               larder cluster status --node 127.0.0.1:7001
               larder cluster status --wait 30s --nodes 3
+              larder cluster status --ready --timeout 3s
             """
     )
 
@@ -38,6 +40,8 @@ struct ClusterStatusCommand: AsyncParsableCommand {
     var wait: TimeSpan?
     @Option(help: ArgumentHelp("With --wait: how many nodes there shall be.", valueName: "count"))
     var nodes: Int?
+    @Flag(help: "Fail unless the node that is asked is active.")
+    var ready = false
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
@@ -48,13 +52,17 @@ struct ClusterStatusCommand: AsyncParsableCommand {
     func run() async throws {
         guard let wait else {
             let members = try await node.withNode { try await $0.clusterView() }
-            return try output.print(Self.report(members))
+            try output.print(Self.report(members))
+            return try checkReady(members)
         }
         let clock = ContinuousClock()
         let end = clock.now + wait.duration
         while true {
             let members = try? await node.withNode { try await $0.clusterView() }
-            if let members, isSettled(members) { return try output.print(Self.report(members)) }
+            if let members, isSettled(members) {
+                try output.print(Self.report(members))
+                return try checkReady(members)
+            }
             guard clock.now < end else {
                 if let members { try output.print(Self.report(members)) }
                 throw CommandFailure(
@@ -69,6 +77,17 @@ struct ClusterStatusCommand: AsyncParsableCommand {
 
     private func isSettled(_ members: ClusterMembers) -> Bool {
         members.nodes.count >= nodes ?? 1 && members.nodes.allSatisfy { $0.isUp && $0.state == "active" }
+    }
+
+    private func checkReady(_ members: ClusterMembers) throws {
+        guard ready else { return }
+        let own = members.nodes.first { $0.name == members.own }
+        guard own?.state == "active" else {
+            throw CommandFailure(
+                .negative,
+                "node \(members.own) is not ready: it is \(own?.state ?? "in no cluster")"
+            )
+        }
     }
 
     private static func report(_ members: ClusterMembers) -> Report {

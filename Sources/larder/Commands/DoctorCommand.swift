@@ -54,18 +54,11 @@ struct DoctorCommand: ParsableCommand {
     }
 
     private func memory(_ node: NodeConfiguration) -> [Finding] {
-        let meminfo = SystemFacts.text("/proc/meminfo") ?? ""
-        let available = MemoryChecks.value(of: "MemAvailable", in: meminfo) ?? 0
         let own = node.memoryFile.path(dataDirectory: node.dataDirectory).flatMap(
             MemoryFileInventory.item(at:)
         )
         var findings = [
-            MemoryChecks.memory(
-                // What the node's last run kept is there for the next one.
-                available: available + (own?.byteCount ?? 0),
-                groupLimit: SystemFacts.groupMemoryLimit,
-                arena: node.memoryByteCount
-            ),
+            MachineCheck.memory(node),
             MemoryChecks.sharedMemory(
                 free: SystemFacts.freeBytes(MemoryFileChoice.folder),
                 arena: node.memoryFile.path(dataDirectory: node.dataDirectory) == nil
@@ -117,15 +110,16 @@ struct DoctorCommand: ParsableCommand {
         guard let directory = node.dataDirectory, node.diskByteCount > 0 else {
             return [.ok("disk", "off: blocks live in RAM only"), database(below: NSTemporaryDirectory())]
         }
+        // A check changes nothing: directories that it makes, whose owner may be another than the node's, go again.
+        let existing = MachineCheck.existingAncestor(of: directory)
+        defer { removeEmptyDirectories(from: directory, upTo: existing) }
         do {
             try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         } catch {
             let fix = "another --data-dir, or its owner: chown"
             return [.failure("data directory", "\(directory) cannot be made", fix: fix)]
         }
-        let free = SystemFacts.freeBytes(directory) ?? 0
-        let used = SystemFacts.directoryByteCount(directory)
-        var findings = [DiskChecks.space(free: free, used: used, budget: node.diskByteCount)]
+        var findings = MachineCheck.disk(node).map { [$0] } ?? []
         if diskTest.bytes > 0 {
             do throws(CommandFailure) {
                 findings += DiskChecks.speed(
@@ -138,6 +132,14 @@ struct DoctorCommand: ParsableCommand {
             }
         }
         return findings + [database(below: directory)]
+    }
+
+    private func removeEmptyDirectories(from directory: String, upTo existing: String) {
+        var url = URL(filePath: directory).standardizedFileURL
+        // SAFETY: the path is lent as a terminated text during the call. rmdir removes only what is empty.
+        while url.path != existing, url.path != "/", unsafe rmdir(url.path) == 0 {
+            url.deleteLastPathComponent()
+        }
     }
 
     private func database(below directory: String) -> Finding {

@@ -71,6 +71,11 @@ struct ServeCommand: AsyncParsableCommand {
     var printConfig = false
     @Option(help: ArgumentHelp("How --print-config prints: table, json or jsonl.", valueName: "format"))
     var output: OutputFormat = .table
+    @Flag(
+        help:
+            "Start even when this machine does not have the memory or the disk space of --memory and --disk."
+    )
+    var force = false
 
     func run() async throws {
         let settings = try options.resolve()
@@ -79,16 +84,32 @@ struct ServeCommand: AsyncParsableCommand {
             try StandardStreams.output(settings.report.render(output))
             return
         }
-        try await serve(configuration)
+        if !force { try MachineCheck.refuse(configuration.node, settings) }
+        try await serve(configuration, settings)
     }
 
-    private func serve(_ configuration: ServeConfiguration) async throws(CommandFailure) {
+    private func serve(
+        _ configuration: ServeConfiguration,
+        _ settings: ServeSettings
+    ) async throws(CommandFailure) {
         let signals = TerminationSignals()
         let logger = Logger.standardError(
             label: "larder",
             level: configuration.logLevel,
             format: configuration.logFormat
         )
+        for (given, needed) in settings.ineffective {
+            logger.warning(
+                "a setting has no effect",
+                metadata: ["setting": "\(given)", "needs": "\(needed)"]
+            )
+        }
+        for name in settings.ignoredNames {
+            logger.warning(
+                "a variable that Kubernetes makes of a service named larder is ignored: set enableServiceLinks: false in the pod",
+                metadata: ["variable": "\(name)"]
+            )
+        }
         let (node, addresses) = try await start(configuration.node, logger: logger)
         var fields = Self.readyFields(addresses, configuration.node)
         if let report = node.memoryFileReport, report.path != nil {

@@ -23,7 +23,7 @@ struct ServeConfiguration {
         node.unixPath = settings.optionalText(.unix)
         node.lmPort = try settings.optionalCount(.lmPort, in: 0...65_535)
         node.dataDirectory = settings.optionalText(.dataDir)
-        node.memoryByteCount = try settings.byteCount(.memory)
+        node.memoryByteCount = try settings.byteCount(.memory, in: 16 << 20...16 << 40)
         node.memoryPolicy = try settings.choice(.memoryPolicy, of: EvictionPolicyName.self)
         node.memoryFile = try settings.memoryFile()
         node.packsMemory = try settings.choice(.memoryCodec, of: MemoryCodec.self) == .exponent

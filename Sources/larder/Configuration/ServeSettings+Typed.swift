@@ -17,6 +17,14 @@ extension ServeSettings {
         try require(setting, "a size such as 2GiB, 512MiB or 1GB") { ByteCount($0)?.bytes }
     }
 
+    /// Bytes within bounds.
+    func byteCount(_ setting: ServeSetting, in bounds: ClosedRange<Int>) throws(CommandFailure) -> Int {
+        let names = [bounds.lowerBound, bounds.upperBound].map { ByteCount(bytes: $0).exactText }
+        return try require(setting, "a size from \(names[0]) to \(names[1])") { text in
+            ByteCount(text).flatMap { bounds.contains($0.bytes) ? $0.bytes : nil }
+        }
+    }
+
     /// A length of time.
     func timeSpan(_ setting: ServeSetting) throws(CommandFailure) -> TimeSpan {
         try require(setting, "a time such as 30s, 500ms or 1h") { TimeSpan($0) }

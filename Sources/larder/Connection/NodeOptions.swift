@@ -95,6 +95,8 @@ struct NodeOptions: ParsableArguments {
             )
         case .timedOut, .overloaded, .circuitOpen:
             CommandFailure(.unavailable, "the node at \(endpoint) did not answer in time; see --timeout")
+        case .incomplete:
+            CommandFailure(.unavailable, error.message)
         case .unauthorized:
             CommandFailure(
                 .noPermission,

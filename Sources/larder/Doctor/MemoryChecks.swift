@@ -11,7 +11,11 @@ enum MemoryChecks {
     static func memory(available: Int, groupLimit: Int?, arena: Int) -> Finding {
         let needed = arena + byteCountBesideArena
         let free = min(available, groupLimit ?? available)
-        let text = "\(ByteCount(bytes: free)) available, the node takes up to \(ByteCount(bytes: needed))"
+        let place =
+            free < available
+            ? "the control group's limit is \(ByteCount(bytes: free))"
+            : "\(ByteCount(bytes: free)) are available"
+        let text = "\(place), the node takes up to \(ByteCount(bytes: needed))"
         guard free < needed else { return .ok("memory", text) }
         let suggestion = max(16 << 20, (free - byteCountBesideArena) / (1 << 20) * (1 << 20) * 9 / 10)
         let rounded = suggestion / (16 << 20) * (16 << 20)

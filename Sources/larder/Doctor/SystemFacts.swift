@@ -29,11 +29,8 @@ enum SystemFacts {
         try? String(contentsOfFile: path, encoding: .utf8)
     }
 
-    /// The memory bound of the control group, bytes; `nil` without one.
-    static var groupMemoryLimit: Int? {
-        guard let text = text("/sys/fs/cgroup/memory.max") else { return nil }
-        return Int(text.trimmingCharacters(in: .whitespacesAndNewlines))
-    }
+    /// The memory bound of the process's control groups, bytes; `nil` without one.
+    static var groupMemoryLimit: Int? { ControlGroups(read: text).memoryLimit }
 
     /// Bytes that an ordinary user may still write below `path`; `nil` when there is no such path.
     static func freeBytes(_ path: String) -> Int? {
