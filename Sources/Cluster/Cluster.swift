@@ -72,7 +72,7 @@ package final class Cluster: MembershipListener {
 
     /// Registers the node, learns who else is there, and opens the store to them.
     package func start() async throws(CacheError) {
-        for description in store.descriptions { share(description) }
+        for description in store.descriptions { configuration.provider.share(description) }
         try await configuration.provider.start(own, self)
         store.join(self)
         threads.withLock { threads in
@@ -155,10 +155,10 @@ package final class Cluster: MembershipListener {
         usersListener?(lines)
     }
 
-    /// Tells the other nodes of a namespace that a client has described here.
-    package func share(_ description: NamespaceDescription) {
+    /// Tells the other nodes of a namespace that a client of a tenant has described here: there the tenant knows it too.
+    package func share(_ description: NamespaceDescription, for tenant: Tenant) {
         configuration.provider.share(description)
-        for peer in peers { peer.link.describe(description) }
+        for peer in peers { peer.link.describe(description, for: tenant) }
     }
 
     /// Whose blocks are handed over and replicated.
@@ -238,7 +238,10 @@ package final class Cluster: MembershipListener {
                     previous: previousContacts[member.name] ?? oldestPreviousContact,
                     now: now
                 )
-                for description in store.descriptions { peer.link.describe(description) }
+                for (description, tenants) in store.knownDescriptions {
+                    peer.link.describe(description)
+                    for tenant in tenants { peer.link.describe(description, for: tenant) }
+                }
                 peers[member.name] = peer
             }
         }

@@ -4,11 +4,15 @@ package import Tiering
 /// What the services stand on: one node's blocks, or a cluster's.
 ///
 /// Values are plain; keys come checked, 1 to `Limits.keyByteCountMax` bytes each. Nothing here blocks the thread that
-/// awaits it. A space that nobody has described throws ``ControlError/unknownNamespace``.
+/// awaits it. A space that its tenant has not described throws ``ControlError/unknownNamespace``.
 package protocol ControlBackend: Sendable {
-    /// Makes a namespace known and opens it for a tenant.
-    func describe(_ description: NamespaceDescription, for tenant: Tenant) async throws(ControlError)
-    /// The namespaces that a tenant may know of.
+    /// Makes a namespace known to a tenant; without `mayRegister` only opens one that the tenant knows.
+    func describe(
+        _ description: NamespaceDescription,
+        for tenant: Tenant,
+        mayRegister: Bool
+    ) async throws(ControlError)
+    /// The namespaces that a tenant knows: those that it has described or has blocks in.
     func descriptions(of tenant: Tenant) async throws(ControlError) -> [NamespaceDescription]
     /// What a space's blocks are; opens it, so that its blocks are told of.
     func description(of space: SpaceName) async throws(ControlError) -> NamespaceDescription

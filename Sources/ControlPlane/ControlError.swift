@@ -32,7 +32,13 @@ package struct ControlError: Error, Hashable, RPCErrorConvertible {
         message = error.message
     }
 
-    /// A namespace that nobody has described.
+    /// A namespace that the tenant does not know, from a caller who may not make it known.
+    package static let mayNotRegister = ControlError(
+        .permissionDenied,
+        "a namespace that the tenant does not know yet is described by a user with the scope write"
+    )
+
+    /// A namespace that the tenant has not described.
     package static let unknownNamespace = ControlError(
         .notFound,
         "unknown namespace: call DescribeNamespace with its description first"

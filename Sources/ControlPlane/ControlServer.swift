@@ -42,22 +42,25 @@ package final class ControlServer: Sendable {
     ///   - backend: What answers.
     ///   - events: Where events come from.
     ///   - check: Knows the users; `nil` on a node without.
+    ///   - counters: What counts the bounds that are enforced.
     package static func start(
         _ configuration: ControlServerConfiguration,
         backend: any ControlBackend,
         events: EventFeed,
-        check: (any CallerCheck)?
+        check: (any CallerCheck)?,
+        counters: ControlCounters
     ) async throws -> ControlServer {
         let limits = configuration.limits
         let values = RequestValues(backend: backend, limits: limits)
         let health = HealthBoard()
         let calls = TicketCounter(countMax: limits.callCountMax)
+        let connections = ConnectionBook(limits, counters)
         let transport = HTTP2ServerTransport.Posix(
             address: configuration.address.contains(":")
                 ? .ipv6(host: configuration.address, port: configuration.port)
                 : .ipv4(host: configuration.address, port: configuration.port),
             transportSecurity: security(configuration.tls),
-            config: transportConfiguration(limits),
+            config: transportConfiguration(limits, connections),
             // Not the data plane's loops: TLS and large messages here do not hold up blocks there.
             eventLoopGroup: .singletonMultiThreadedEventLoopGroup
         )
@@ -80,7 +83,9 @@ package final class ControlServer: Sendable {
                 ),
                 HealthService(board: health, services: Set([""] + services)),
             ],
-            interceptors: [CallGate(limits: limits, check: check, calls: calls)]
+            interceptors: [
+                CallGate(limits, check: check, connections: connections, counters: counters, calls: calls)
+            ]
         )
         let serving = Task { try await server.serve() }
         do {
@@ -152,10 +157,10 @@ package final class ControlServer: Sendable {
     }
 
     private static func transportConfiguration(
-        _ limits: ControlLimits
+        _ limits: ControlLimits,
+        _ connections: ConnectionBook
     ) -> HTTP2ServerTransport.Posix.Config {
-        let connections = TicketCounter(countMax: limits.connectionCountMax)
-        return .defaults { configuration in
+        .defaults { configuration in
             configuration.rpc.maxRequestPayloadSize = limits.messageByteCountMax
             configuration.http2.maxConcurrentStreams = limits.callsPerConnectionMax
             configuration.http2.targetWindowSize = 1 << 20
@@ -165,14 +170,7 @@ package final class ControlServer: Sendable {
             configuration.connection.keepalive.timeout = .seconds(10)
             configuration.connection.keepalive.clientBehavior.allowWithoutCalls = true
             configuration.connection.keepalive.clientBehavior.minPingIntervalWithoutCalls = .seconds(5)
-            configuration.channelDebuggingCallbacks.onAcceptTCPConnection = { channel in
-                guard let ticket = connections.take() else {
-                    channel.close(promise: nil)
-                    return channel.eventLoop.makeSucceededVoidFuture()
-                }
-                channel.closeFuture.whenComplete { _ in withExtendedLifetime(ticket) {} }
-                return channel.eventLoop.makeSucceededVoidFuture()
-            }
+            configuration.channelDebuggingCallbacks.onAcceptTCPConnection = { connections.accept($0) }
         }
     }
 }

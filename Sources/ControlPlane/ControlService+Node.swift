@@ -15,7 +15,11 @@ extension ControlService {
             } catch {
                 throw ControlError(error)
             }
-            try await backend.describe(description, for: call.caller.tenant)
+            try await backend.describe(
+                description,
+                for: call.caller.tenant,
+                mayRegister: call.caller.permissions.contains(.write)
+            )
             return .with { $0.namespace = Larder_V1_Namespace(description) }
         }
     }
@@ -39,10 +43,10 @@ extension ControlService {
             var space: SpaceName?
             if !request.namespaceID.isEmpty {
                 space = try values.space(request.namespaceID, of: call)
-            } else if !call.caller.permissions.contains(.admin) {
+            } else if !call.caller.permissions.contains(.operator) {
                 throw ControlError(
                     .permissionDenied,
-                    "figures of the whole node need the scope admin; give a namespace_id for those of a namespace"
+                    "figures of the whole node need the scope operator; give a namespace_id for those of a namespace"
                 )
             }
             let figures = try await backend.figures(of: space)

@@ -39,3 +39,52 @@ final class CountedTicket: Sendable {
 
     deinit { counter.giveBack(amount) }
 }
+
+/// How many of something there are at a time, altogether and for each key.
+final class KeyedTicketCounter: Sendable {
+    private struct State {
+        var count = 0
+        var counts: [String: Int] = [:]
+    }
+
+    private let state = Mutex(State())
+    private let countMax: Int
+    private let countPerKeyMax: Int
+
+    init(countMax: Int, countPerKeyMax: Int) {
+        self.countMax = countMax
+        self.countPerKeyMax = countPerKeyMax
+    }
+
+    /// Counts one more until the ticket goes; `nil` beyond a bound.
+    func take(_ key: String) -> KeyedTicket? {
+        let isTaken = state.withLock { state in
+            guard state.count < countMax, state.counts[key, default: 0] < countPerKeyMax else { return false }
+            state.count += 1
+            state.counts[key, default: 0] += 1
+            return true
+        }
+        return isTaken ? KeyedTicket(self, key) : nil
+    }
+
+    fileprivate func giveBack(_ key: String) {
+        state.withLock { state in
+            state.count -= 1
+            let count = (state.counts[key] ?? 1) - 1
+            state.counts[key] = count > 0 ? count : nil
+        }
+    }
+}
+
+/// A place among those of a key.
+final class KeyedTicket: Sendable {
+    private let counter: KeyedTicketCounter
+    private let key: String
+
+    fileprivate init(_ counter: KeyedTicketCounter, _ key: String) {
+        self.counter = counter
+        self.key = key
+    }
+
+    deinit { counter.giveBack(key) }
+}

@@ -14,22 +14,18 @@ package struct StoreBackend: ControlBackend {
         package var address: String
         package var memoryByteCount: Int
         package var diskByteCount: Int
-        /// Whether all users belong to one tenant.
-        package var servesOneTenant: Bool
 
         /// Describes a node.
         package init(
             name: String,
             address: String,
             memoryByteCount: Int,
-            diskByteCount: Int,
-            servesOneTenant: Bool
+            diskByteCount: Int
         ) {
             self.name = name
             self.address = address
             self.memoryByteCount = memoryByteCount
             self.diskByteCount = diskByteCount
-            self.servesOneTenant = servesOneTenant
         }
     }
 
@@ -61,8 +57,12 @@ package struct StoreBackend: ControlBackend {
 
     package func describe(
         _ description: NamespaceDescription,
-        for tenant: Tenant
+        for tenant: Tenant,
+        mayRegister: Bool
     ) async throws(ControlError) {
+        guard mayRegister || store.visibleSpace(tenant: tenant, namespace: description.id) != nil else {
+            throw .mayNotRegister
+        }
         let store = store
         let failure = await Self.apart { () -> CacheError? in
             do throws(CacheError) {
@@ -76,7 +76,8 @@ package struct StoreBackend: ControlBackend {
     }
 
     package func descriptions(of tenant: Tenant) async throws(ControlError) -> [NamespaceDescription] {
-        identity.servesOneTenant ? store.descriptions : store.descriptions(usedBy: tenant)
+        let store = store
+        return await Self.apart { store.descriptions(of: tenant) }
     }
 
     package func description(of space: SpaceName) async throws(ControlError) -> NamespaceDescription {
@@ -179,7 +180,7 @@ package struct StoreBackend: ControlBackend {
 
     /// The store's space.
     func space(_ name: SpaceName) throws(ControlError) -> KeySpace {
-        guard let space = store.space(tenant: name.tenant, namespace: name.namespace) else {
+        guard let space = store.visibleSpace(tenant: name.tenant, namespace: name.namespace) else {
             throw .unknownNamespace
         }
         return space

@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// Waits for what the store tells by a closure, or for the end of the task that waits: a disk that answers late, or
+/// Waits for what is told by a closure, or for the end of the task that waits: a disk that answers late, or
 /// never, holds nobody up.
 final class StoreReply<Value: Sendable>: Sendable {
     private enum State {

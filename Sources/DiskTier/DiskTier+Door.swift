@@ -22,4 +22,11 @@ extension DiskTier {
         }
         return count
     }
+
+    /// The prefixes of all blocks. Walks the index.
+    package var prefixes: Set<KeyPrefix> {
+        var prefixes: Set<KeyPrefix> = []
+        index.forEach { entry, _ in prefixes.insert(entry.identity.prefix) }
+        return prefixes
+    }
 }

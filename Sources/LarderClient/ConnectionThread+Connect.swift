@@ -101,16 +101,9 @@ extension ConnectionThread {
 
     /// Describes the namespaces that this connection has not described yet.
     func describeNamespaces() {
-        let descriptions = settings.namespaces.canonicalBytes(after: describedCount)
-        guard !descriptions.isEmpty else { return }
-        describedCount += descriptions.count
-        for description in descriptions {
-            var encoder = RequestEncoder()
-            encoder.begin(argumentCount: 2)
-            encoder.append("KV.DESCRIBE")
-            encoder.append(description)
-            ask(encoder.finish()) { _ in }
-        }
+        let requests = settings.namespaces.requests(after: describedCount)
+        describedCount += requests.count
+        for request in requests { ask(request) { _ in } }
     }
 
     func ask(_ request: EncodedRequest, _ answered: @escaping @Sendable (Reply?) -> Void) {

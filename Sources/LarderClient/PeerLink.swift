@@ -34,8 +34,10 @@ package final class PeerLink: Sendable {
     }
 
     /// Makes a namespace known to the peer before anything else is asked on a connection.
-    package func describe(_ description: NamespaceDescription) {
-        link.namespaces.add(description)
+    ///
+    /// - Parameter tenant: who knows it there; `nil` for nobody yet.
+    package func describe(_ description: NamespaceDescription, for tenant: Tenant? = nil) {
+        link.namespaces.add(description, for: tenant)
     }
 
     /// Sends one request; `completion` is called once, on a thread of the link's or before this returns, at the deadline

@@ -347,6 +347,14 @@ final class Shard: Sendable {
         return (step.next, blockCount)
     }
 
+    /// Shows the blocks among the entries from `start` on; returns the first entry not looked at, `nil` at the end.
+    func visitStep(from start: Int, _ visit: (borrowing BlockEntry) -> Void) -> Int? {
+        walk(from: start, count: Self.walkStepCount) { entry, state in
+            visit(state.entries[entry])
+            return nil
+        }.next
+    }
+
     /// One block as a scan shows it.
     struct Sight {
         let identity: BlockIdentity

@@ -17,8 +17,10 @@ package struct ConnectionLimits: Sendable, Hashable {
     package var outputByteCountHigh = 4 << 20
     /// N3: bytes waiting to be sent below which commands are begun again.
     package var outputByteCountLow = 1 << 20
-    /// N4: time for a new connection to authenticate, when the node has users.
+    /// N4: time for a new connection to send what authenticates it, when the node has users; checks do not count.
     package var handshakeTimeout: Duration = .seconds(2)
+    /// N4: time for a new connection to authenticate, in which the checks of its passwords count as well.
+    package var authenticationTimeout: Duration = .seconds(10)
     /// N4: time without a request after which a connection is closed; zero is never.
     ///
     /// Never is the default because LMCache's native client cannot connect again; dead peers are found by TCP

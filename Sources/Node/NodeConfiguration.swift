@@ -1,6 +1,7 @@
 package import Cluster
 package import ControlPlane
 package import Eviction
+internal import Tiering
 
 /// Everything a node is told at its start.
 package struct NodeConfiguration: Sendable {
@@ -32,6 +33,8 @@ package struct NodeConfiguration: Sendable {
     package var diskByteCount = 10 << 30
     /// Who may connect; `nil` is everybody, as tenant `default`, on loopback and Unix sockets only.
     package var users: UserFile?
+    /// What an operator must know of the files that the configuration was read from; logged at the start.
+    package var warnings: [String] = []
     /// Time that `drainAndStop` gives connections to finish what they have begun.
     package var connectionDrainTimeout: Duration = .seconds(5)
     /// Time that `drainAndStop` may take to write what is in memory to disk.
@@ -63,4 +66,9 @@ package struct NodeConfiguration: Sendable {
 
     /// Creates the defaults.
     package init() {}
+
+    /// Adds a warning when other users of this machine can read or write a file that only the node's may.
+    package mutating func warnIfOthersReach(_ what: String, _ path: String) {
+        if let warning = PrivateFile.warning(what, path) { warnings.append(warning) }
+    }
 }

@@ -1,5 +1,7 @@
 internal import Blocks
 internal import Cluster
+internal import ControlPlane
+internal import Logging
 internal import Tiering
 
 /// What every connection of a node shares.
@@ -14,9 +16,15 @@ final class NodeServices: Sendable {
     /// Whether somebody wants to know which block follows which.
     let tellsChains: Bool
     let counters = NodeCounters()
+    /// What the control plane counts, when it is on.
+    let controlCounters: ControlCounters?
     let connections = ConnectionTable()
     let paddedNils = PaddedNilTable()
     let latencies: RequestLatencies
+    /// All figures that the node counts beside the store, by name.
+    var fields: [(name: String, value: Int)] {
+        counters.fields + (events?.counters.fields ?? []) + (controlCounters?.fields ?? [])
+    }
     /// Bytes of memory that clients hold to write in place.
     let reservedByteCount = Counter()
     let startedAt: UInt64
@@ -33,14 +41,17 @@ final class NodeServices: Sendable {
         store: BlockStore,
         configuration: NodeConfiguration,
         events: EventService? = nil,
-        cluster: Cluster? = nil
+        cluster: Cluster? = nil,
+        controlCounters: ControlCounters? = nil,
+        logger: Logger
     ) {
+        self.controlCounters = controlCounters
         self.cluster = cluster
         self.store = store
         self.configuration = configuration
         self.events = events
         tellsChains = events != nil || configuration.controlPort != nil
-        authenticator = configuration.users.map(Authenticator.init)
+        authenticator = configuration.users.map { Authenticator($0, logger: logger) }
         startedAt = store.clock.monotonicNanoseconds()
         latencies = RequestLatencies(now: startedAt)
         var generator = SystemRandomNumberGenerator()

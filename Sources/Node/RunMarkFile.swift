@@ -35,7 +35,7 @@ struct RunMarkFile: Sendable {
 
     /// Writes a mark in place and durably: a torn one is none, and no space is needed that the file does not have.
     func record(_ run: RunMark) throws(CacheError) {
-        let descriptor = unsafe Glibc.open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+        let descriptor = unsafe Glibc.open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw forgetting(Self.failure("open", path)) }
         defer { close(descriptor) }
         var bytes: [UInt8] = []

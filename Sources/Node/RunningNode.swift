@@ -73,8 +73,16 @@ final class RunningNode: Sendable {
             store: store,
             configuration: configuration,
             events: events,
-            cluster: cluster
+            cluster: cluster,
+            controlCounters: control?.serverCounters,
+            logger: logger
         )
+        for warning in configuration.warnings { logger.warning("\(warning)") }
+        if let users = configuration.users, !users.hasOperator {
+            logger.warning(
+                "no user of the users file has the scope operator, so nobody sees figures of the whole node or drains it"
+            )
+        }
         sharedUsers.begin(services.authenticator)
         var keepers: [ObjectIdentifier: LoopKeeper] = [:]
         for eventLoop in group.makeIterator() {
@@ -214,6 +222,7 @@ final class RunningNode: Sendable {
                     dataDirectory: configuration.dataDirectory
                 )
                 let secretFile = try directory.map(SecretFile.init(in:))
+                for warning in secretFile?.warnings ?? [] { logger.warning("\(warning)") }
                 if let path = secretFile?.setAsidePath {
                     logger.error(
                         "the node's secret was damaged: it was set aside, and no block on disk can be found any more",
@@ -234,6 +243,12 @@ final class RunningNode: Sendable {
                 storeConfiguration.packsMemory = configuration.packsMemory
                 storeConfiguration.watcher = watcher
                 storeConfiguration.isClustered = configuration.cluster != nil
+                // Without users all clients are one tenant's; in a cluster, other nodes may have others.
+                storeConfiguration.separatesNamespaces =
+                    configuration.users != nil || configuration.cluster?.secret.isOpen == false
+                if configuration.cluster == nil, configuration.users?.tenants.count == 1 {
+                    storeConfiguration.namespacesPerTenantMax = storeConfiguration.namespaceCountMax
+                }
                 storeConfiguration.deletionCountMax = configuration.deletionCountMax
                 var memory = MemoryTierConfiguration(
                     byteCount: configuration.memoryByteCount,

@@ -1,5 +1,6 @@
 internal import Blocks
 internal import Glibc
+internal import Tiering
 
 /// The node's secret in its data directory: made once, readable by its owner only, never logged.
 ///
@@ -10,15 +11,22 @@ struct SecretFile {
     let secret: NodeSecret
     /// Where a damaged file was moved when there was one; the secret is a new one then.
     let setAsidePath: String?
+    /// What an operator must know of who else can reach the directory and the file.
+    let warnings: [String]
 
     private static let name = "secret"
 
-    /// Reads the secret of a data directory, or makes one. Creates the directory with mode 0700.
+    /// Reads the secret of a data directory, or makes one. Creates the directory with mode 0700. Throws when the file is a
+    /// symbolic link.
     init(in directory: String) throws(CacheError) {
         guard unsafe mkdir(directory, 0o700) == 0 || errno == EEXIST else {
             throw Self.failure("mkdir", directory)
         }
         let path = "\(directory)/\(Self.name)"
+        warnings = [
+            PrivateFile.warning(directory: directory), PrivateFile.warning("the node's secret", path),
+        ]
+        .compactMap(\.self)
         var setAsidePath: String?
         if let bytes = try Self.read(path) {
             if let secret = Self.decode(bytes) {
@@ -32,7 +40,7 @@ struct SecretFile {
         }
         secret = NodeSecret.random()
         self.setAsidePath = setAsidePath
-        try Self.write(secret.bytes + Self.checksum(secret.bytes), to: path, in: directory)
+        try PrivateFile.write(secret.bytes + Self.checksum(secret.bytes), to: path)
     }
 
     private static func decode(_ bytes: [UInt8]) -> NodeSecret? {
@@ -50,8 +58,14 @@ struct SecretFile {
 
     /// The file's bytes, or those of its beginning when it is longer than a secret's; `nil` when there is none.
     private static func read(_ path: String) throws(CacheError) -> [UInt8]? {
-        let descriptor = unsafe Glibc.open(path, O_RDONLY | O_CLOEXEC)
+        let descriptor = unsafe Glibc.open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
+            if errno == ELOOP {
+                throw CacheError(
+                    .storageFailure,
+                    "\(path) is a symbolic link: put the node's secret itself there, or remove the link for a new secret"
+                )
+            }
             guard errno == ENOENT else { throw failure("open", path) }
             return nil
         }
@@ -62,23 +76,6 @@ struct SecretFile {
         }
         guard count >= 0 else { throw failure("read", path) }
         return Array(bytes.prefix(count))
-    }
-
-    /// Writes the file whole or not at all, and durably.
-    private static func write(_ bytes: [UInt8], to path: String, in directory: String) throws(CacheError) {
-        let temporary = "\(path).new"
-        let descriptor = unsafe Glibc.open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw failure("open", temporary) }
-        let written = unsafe bytes.withUnsafeBytes {
-            unsafe Glibc.write(descriptor, $0.baseAddress, $0.count)
-        }
-        let isWhole = written == bytes.count && fsync(descriptor) == 0
-        close(descriptor)
-        guard isWhole, unsafe rename(temporary, path) == 0 else { throw failure("write", path) }
-        let folder = unsafe Glibc.open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard folder >= 0 else { throw failure("open", directory) }
-        defer { close(folder) }
-        guard fsync(folder) == 0 else { throw failure("fsync", directory) }
     }
 
     private static func failure(_ call: String, _ path: String) -> CacheError {

@@ -59,6 +59,8 @@ package final class BlockStore: Sendable {
             secret: secret,
             directory: directory,
             namespaceCountMax: configuration.namespaceCountMax,
+            namespacesPerTenantMax: configuration.separatesNamespaces
+                ? configuration.namespacesPerTenantMax : nil,
             isClustered: configuration.isClustered
         )
         let observer = RemovalObserver(
@@ -144,6 +146,9 @@ package final class BlockStore: Sendable {
             }
         }
         takeOver()
+        if configuration.separatesNamespaces {
+            registry.recovered(memory.prefixes.union(disk?.prefixes ?? []))
+        }
         loader.start()
         packer?.start()
         writeBehind?.start()
@@ -183,6 +188,23 @@ package final class BlockStore: Sendable {
         return space
     }
 
+    /// The tenant's view of a namespace that it knows, or `nil`: the same for one that nobody has described and for one
+    /// that only others have.
+    package func visibleSpace(tenant: Tenant, namespace: NamespaceID) -> KeySpace? {
+        let space = registry.visibleSpace(tenant: tenant, namespace: namespace)
+        if let space { configuration.watcher?.opened(space) }
+        return space
+    }
+
+    /// Makes a tenant forget a namespace that holds none of its blocks on this node.
+    ///
+    /// - Returns: The blocks that it holds; it is forgotten when there are none.
+    package func forget(_ space: KeySpace) throws(CacheError) -> Int {
+        let count = blockCount(space)
+        if count == 0 { try registry.forget(space) }
+        return count
+    }
+
     /// The namespaces that somebody has described, now or before a restart.
     package var descriptions: [NamespaceDescription] { registry.descriptions }
 
@@ -198,9 +220,19 @@ package final class BlockStore: Sendable {
         handoff.start(peers)
     }
 
-    /// The described namespaces that a tenant has used since the store was opened.
-    package func descriptions(usedBy tenant: Tenant) -> [NamespaceDescription] {
-        registry.descriptions(usedBy: tenant)
+    /// The described namespaces that a tenant knows.
+    package func descriptions(of tenant: Tenant) -> [NamespaceDescription] {
+        registry.descriptions(of: tenant)
+    }
+
+    /// Each described namespace with the tenants that know it, for other nodes.
+    package var knownDescriptions: [(description: NamespaceDescription, tenants: [Tenant])] {
+        registry.knownDescriptions
+    }
+
+    /// Bytes of the payloads that a tenant's blocks have in memory. Walks the index.
+    package func memoryPayloadByteCount(of tenant: Tenant) -> Int {
+        memory.payloadByteCount(of: registry.prefixes(of: tenant))
     }
 
     /// The tenant's plain Redis keys of one numbered database.

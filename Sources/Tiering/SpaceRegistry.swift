@@ -15,20 +15,33 @@ final class SpaceRegistry: Sendable {
         var descriptions: [NamespaceID: NamespaceDescription] = [:]
         var spaces: [SpaceName: KeySpace] = [:]
         var spacesByPrefix: [KeyPrefix: KeySpace] = [:]
+        var visibility: NamespaceVisibility
+        /// Prefixes of blocks from before the store was opened: their tenants know their namespaces.
+        var recoveredPrefixes: Set<KeyPrefix> = []
     }
 
-    private let state = Mutex(State())
+    private let state: Mutex<State>
     private let secret: NodeSecret
     private let fileURL: URL?
     private let namespaceCountMax: Int
     private let isClustered: Bool
+    private let separates: Bool
 
     init(
         secret: NodeSecret,
         directory: String?,
         namespaceCountMax: Int,
+        namespacesPerTenantMax: Int? = nil,
         isClustered: Bool
     ) throws(CacheError) {
+        separates = namespacesPerTenantMax != nil
+        state = Mutex(
+            State(
+                visibility: NamespaceVisibility(
+                    countPerTenantMax: namespacesPerTenantMax ?? namespaceCountMax
+                )
+            )
+        )
         self.secret = secret
         self.isClustered = isClustered
         self.namespaceCountMax = namespaceCountMax
@@ -62,18 +75,76 @@ final class SpaceRegistry: Sendable {
         if let toSave = try result.get() { try save(toSave) }
     }
 
-    /// Those of them that a tenant has used in this run.
-    func descriptions(usedBy tenant: Tenant) -> [NamespaceDescription] {
+    /// The namespaces with blocks that were there when the store was opened, by their prefixes.
+    func recovered(_ prefixes: Set<KeyPrefix>) {
+        state.withLock { $0.recoveredPrefixes = prefixes }
+    }
+
+    /// Those of them that a tenant knows.
+    func descriptions(of tenant: Tenant) -> [NamespaceDescription] {
         state.withLock { state in
-            state.spaces.values.compactMap { $0.tenant == tenant ? $0.description : nil }
+            state.descriptions.values.filter { isVisible($0.id, to: tenant, &state) }
         }
+    }
+
+    /// Each described namespace with the tenants that know it, for other nodes.
+    var knownDescriptions: [(description: NamespaceDescription, tenants: [Tenant])] {
+        state.withLock { state in
+            state.descriptions.values.map { ($0, state.visibility.tenants(of: $0.id)) }
+        }
+    }
+
+    /// The tenant's view of a namespace, or `nil` when it is not described or the tenant does not know it: the two look
+    /// the same.
+    func visibleSpace(tenant: Tenant, namespace: NamespaceID) -> KeySpace? {
+        state.withLock { state in
+            guard let description = state.descriptions[namespace], isVisible(namespace, to: tenant, &state)
+            else {
+                return nil
+            }
+            return space(in: &state, tenant: tenant, id: namespace, description: description)
+        }
+    }
+
+    /// Makes a tenant forget a namespace, and the node when no other tenant knows it. Its blocks, if any, stay. A node of a
+    /// cluster does not forget it: it may own keys of it for clients of other nodes.
+    func forget(_ space: KeySpace) throws(CacheError) {
+        let id = space.namespace
+        let toSave = state.withLock { state -> [NamespaceDescription]? in
+            state.visibility.remove(id, of: space.tenant)
+            state.recoveredPrefixes.remove(space.prefix)
+            state.spaces[SpaceName(tenant: space.tenant, namespace: id)] = nil
+            guard !isClustered, state.visibility.tenants(of: id).isEmpty,
+                state.descriptions.removeValue(forKey: id) != nil
+            else {
+                return nil
+            }
+            return Array(state.descriptions.values)
+        }
+        if let toSave { try save(toSave) }
+    }
+
+    private func isVisible(_ id: NamespaceID, to tenant: Tenant, _ state: inout State) -> Bool {
+        guard separates, !state.visibility.isKnown(id, to: tenant) else { return true }
+        guard !state.recoveredPrefixes.isEmpty else { return false }
+        let prefix = KeyPrefix(secret: secret, tenant: tenant, namespace: id)
+        guard state.recoveredPrefixes.contains(prefix) else { return false }
+        // Beyond the tenant's bound it is looked up the same way again.
+        try? state.visibility.add(id, to: tenant)
+        return true
     }
 
     func register(tenant: Tenant, description: NamespaceDescription) throws(CacheError) -> KeySpace {
         let result: Result<(KeySpace, [NamespaceDescription]?), CacheError> = state.withLock { state in
             var toSave: [NamespaceDescription]?
+            do throws(CacheError) {
+                try state.visibility.add(description.id, to: tenant)
+            } catch {
+                return .failure(error)
+            }
             if state.descriptions[description.id] == nil {
                 guard state.descriptions.count < namespaceCountMax else {
+                    state.visibility.remove(description.id, of: tenant)
                     return .failure(
                         CacheError(.limitExceeded, "the node already knows \(namespaceCountMax) namespaces")
                     )
@@ -103,6 +174,13 @@ final class SpaceRegistry: Sendable {
     func space(tenant: Tenant, service: String) -> KeySpace {
         let id = NamespaceID(ofReservedName: service)
         return state.withLock { space(in: &$0, tenant: tenant, id: id, description: nil) }
+    }
+
+    /// The prefixes of all spaces that a tenant has used.
+    func prefixes(of tenant: Tenant) -> Set<KeyPrefix> {
+        state.withLock { state in
+            Set(state.spacesByPrefix.compactMap { $0.value.tenant == tenant ? $0.key : nil })
+        }
     }
 
     /// A tenant as the memory tier knows it.
@@ -142,10 +220,6 @@ final class SpaceRegistry: Sendable {
             data.append(contentsOf: description.canonicalBytes)
             data.append(UInt8(ascii: "\n"))
         }
-        do {
-            try data.write(to: fileURL, options: .atomic)
-        } catch {
-            throw CacheError(.storageFailure, "cannot write \(fileURL.path): \(error.localizedDescription)")
-        }
+        try PrivateFile.write(Array(data), to: fileURL.path)
     }
 }

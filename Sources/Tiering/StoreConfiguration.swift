@@ -24,6 +24,11 @@ package struct StoreConfiguration: Sendable {
     package var hotPrefixCountMax = 256
     /// Namespaces a node remembers.
     package var namespaceCountMax = 4_096
+    /// Namespaces that each tenant may know, where tenants are kept apart; else `namespaceCountMax` counts alone.
+    package var namespacesPerTenantMax = 1_024
+    /// Whether a tenant knows only the namespaces that it has described itself or has blocks in. Off on a node of which
+    /// all users are one tenant's for ever: there everybody knows all.
+    package var separatesNamespaces = false
     /// Whether the node is one of a cluster: what it does not have may be on another, see ``BlockStore/join(_:)``.
     package var isClustered = false
     /// Deletions that a node of a cluster remembers, and the bytes of their keys.

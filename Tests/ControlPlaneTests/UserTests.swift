@@ -17,6 +17,7 @@ struct ControlUserTests {
                 writer:team-a:read,write:\(try hash("secret-a"))
                 reader:team-a:read:\(try hash("secret-r"))
                 boss:team-b:read,write,admin:\(try hash("secret-b"))
+                ops:team-b:read,operator:\(try hash("secret-o"))
                 """
         )
     }
@@ -87,7 +88,13 @@ struct ControlUserTests {
                 }
             }
             try await node.withClient(user: "boss:secret-b") { boss in
-                _ = try await boss.control.stats(.init(), metadata: boss.metadata)
+                let ofNode = try await status {
+                    _ = try await boss.control.stats(.init(), metadata: boss.metadata)
+                }
+                #expect(ofNode == .permissionDenied, "an admin is one of its tenant, not of the node")
+            }
+            try await node.withClient(user: "ops:secret-o") { ops in
+                _ = try await ops.control.stats(.init(), metadata: ops.metadata)
             }
         }
     }
@@ -103,9 +110,21 @@ struct ControlUserTests {
                 let other = try await boss.describe("other")
                 let listed = try await boss.control.listNamespaces(.init(), metadata: boss.metadata)
                 #expect(listed.namespace.map(\.id) == [other])
-                #expect(try await boss.explain(ns, [1]) == .neverSeen)
-                #expect(try await status { _ = try await boss.get(ns, [1]) } == .notFound)
-                #expect(try await clear(ns, boss).deleted == 0)
+                for unknown in [ns, String(repeating: "0", count: 64)] {
+                    #expect(try await status { _ = try await boss.explain(unknown, [1]) } == .notFound)
+                    #expect(try await status { _ = try await boss.get(unknown, [1]) } == .notFound)
+                    #expect(try await status { _ = try await clear(unknown, boss) } == .notFound)
+                    #expect(
+                        try await status {
+                            _ = try await boss.control.stats(
+                                .with { $0.namespaceID = unknown },
+                                metadata: boss.metadata
+                            )
+                        } == .notFound
+                    )
+                }
+                let listedStill = try await boss.control.listNamespaces(.init(), metadata: boss.metadata)
+                #expect(listedStill.namespace.map(\.id) == [other], "naming an id makes nothing known")
             }
             #expect(try await writer.get(ns, [1]).payload == [1])
         }

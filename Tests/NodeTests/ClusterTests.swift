@@ -487,8 +487,7 @@ struct ClusterTests {
                         name: "node-0",
                         address: "",
                         memoryByteCount: 0,
-                        diskByteCount: 0,
-                        servesOneTenant: true
+                        diskByteCount: 0
                     ),
                     spaceTimeout: .seconds(1)
                 ),

@@ -1,4 +1,5 @@
 import Blocks
+import Logging
 import MemoryTier
 import NIOCore
 import NIOEmbedded
@@ -53,7 +54,11 @@ struct RedisConnectionTests {
             secret: .random(),
             directory: nil
         )
-        let services = NodeServices(store: store, configuration: configuration)
+        let services = NodeServices(
+            store: store,
+            configuration: configuration,
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        )
         let record = services.connections.add(address: "a", localAddress: "b", now: 0)
         let connection = RedisConnection(
             services: services,

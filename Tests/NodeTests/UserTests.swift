@@ -14,6 +14,8 @@ struct UserTests {
 
                 bob:team-b:read,write,admin:\(try Self.hash("secret-b"))
                 carol:team-a:read:\(try Self.hash("secret-c"))
+                wendy:team-a:write:\(try Self.hash("secret-w"))
+                olga:team-b:read,operator:\(try Self.hash("secret-o"))
                 """
         )
     }
@@ -155,6 +157,15 @@ struct UserTests {
             #expect(try reader.ask("FLUSHALL").hasPrefix("-NOPERM"))
             #expect(try reader.ask("KV.STATS").hasPrefix("-NOPERM"))
             #expect(try reader.ask("GET", "k") == "$-1\r\n")
+            let writer = try node.connect()
+            _ = try writer.ask("AUTH", "wendy", "secret-w")
+            #expect(try writer.ask("SET", "k", "v") == "+OK\r\n")
+            #expect(try writer.ask("GET", "k").hasPrefix("-NOPERM"))
+            #expect(
+                try writer.ask("SET", "k", "w", "GET").hasPrefix("-NOPERM"),
+                "GET reads, wherever it stands"
+            )
+            #expect(try reader.ask("GET", "k") == "$1\r\nv\r\n", "and nothing was set")
         }
     }
 
@@ -171,7 +182,7 @@ struct UserTests {
         #expect(message("").contains("names no user"))
         #expect(message("a:b:read").contains("line 1"))
         #expect(message("# c\na:b c:read:hunter2").contains("line 2: the tenant"))
-        #expect(message("a:b:everything:hunter2").contains("scopes are read, write and admin"))
+        #expect(message("a:b:everything:hunter2").contains("scopes are read, write, admin and operator"))
         let plain = message("a:b:read:hunter2")
         #expect(plain.contains("line 1: the password hash") && !plain.contains("hunter2"))
     }

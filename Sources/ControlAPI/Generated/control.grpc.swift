@@ -11,7 +11,7 @@
 /// Errors are status codes, with a message that says what to do:
 ///
 ///   INVALID_ARGUMENT     the request cannot be right
-///   NOT_FOUND            the namespace was never described to this cluster, or there is no such block
+///   NOT_FOUND            the tenant has not described the namespace, or there is no such block
 ///   ALREADY_EXISTS       the key is held with other bytes; blocks are immutable
 ///   FAILED_PRECONDITION  not in this state: no cluster, no confirmation
 ///   RESOURCE_EXHAUSTED   a named limit is reached; try again with less, or later
@@ -403,7 +403,8 @@ extension Larder_V1_Control {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Makes a namespace known and returns its identifier; the same description has the same one everywhere. Scope read.
+        /// > Makes a namespace known to the caller's tenant and returns its identifier; the same description has the same one
+        /// > everywhere. Scope write; with scope read, of one that the tenant knows.
         ///
         /// - Parameters:
         ///   - request: A streaming request of `Larder_V1_DescribeNamespaceRequest` messages.
@@ -421,8 +422,8 @@ extension Larder_V1_Control {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > The namespaces that are known: all of them on a node of one tenant, else those that the caller's tenant has used since
-        /// > the node started. Scope read.
+        /// > The namespaces that the caller's tenant knows: those that it has described since the node started or has blocks in. On a
+        /// > node without users, all of them. Scope read.
         ///
         /// - Parameters:
         ///   - request: A streaming request of `Larder_V1_ListNamespacesRequest` messages.
@@ -440,7 +441,7 @@ extension Larder_V1_Control {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Figures: of a namespace with scope read, of the whole node with scope admin.
+        /// > Figures: of a namespace with scope read, of the whole node with scope operator as well.
         ///
         /// - Parameters:
         ///   - request: A streaming request of `Larder_V1_StatsRequest` messages.
@@ -476,7 +477,7 @@ extension Larder_V1_Control {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Hands a node's blocks to their next owners and tells how far it is. At most an hour. Scope admin. FAILED_PRECONDITION
+        /// > Hands a node's blocks to their next owners and tells how far it is. At most an hour. Scope operator. FAILED_PRECONDITION
         /// > on a node that is in no cluster.
         ///
         /// - Parameters:
@@ -650,7 +651,8 @@ extension Larder_V1_Control {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Makes a namespace known and returns its identifier; the same description has the same one everywhere. Scope read.
+        /// > Makes a namespace known to the caller's tenant and returns its identifier; the same description has the same one
+        /// > everywhere. Scope write; with scope read, of one that the tenant knows.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Larder_V1_DescribeNamespaceRequest` message.
@@ -668,8 +670,8 @@ extension Larder_V1_Control {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > The namespaces that are known: all of them on a node of one tenant, else those that the caller's tenant has used since
-        /// > the node started. Scope read.
+        /// > The namespaces that the caller's tenant knows: those that it has described since the node started or has blocks in. On a
+        /// > node without users, all of them. Scope read.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Larder_V1_ListNamespacesRequest` message.
@@ -687,7 +689,7 @@ extension Larder_V1_Control {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Figures: of a namespace with scope read, of the whole node with scope admin.
+        /// > Figures: of a namespace with scope read, of the whole node with scope operator as well.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Larder_V1_StatsRequest` message.
@@ -723,7 +725,7 @@ extension Larder_V1_Control {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Hands a node's blocks to their next owners and tells how far it is. At most an hour. Scope admin. FAILED_PRECONDITION
+        /// > Hands a node's blocks to their next owners and tells how far it is. At most an hour. Scope operator. FAILED_PRECONDITION
         /// > on a node that is in no cluster.
         ///
         /// - Parameters:
@@ -896,7 +898,8 @@ extension Larder_V1_Control {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Makes a namespace known and returns its identifier; the same description has the same one everywhere. Scope read.
+        /// > Makes a namespace known to the caller's tenant and returns its identifier; the same description has the same one
+        /// > everywhere. Scope write; with scope read, of one that the tenant knows.
         ///
         /// - Parameters:
         ///   - request: A `Larder_V1_DescribeNamespaceRequest` message.
@@ -914,8 +917,8 @@ extension Larder_V1_Control {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > The namespaces that are known: all of them on a node of one tenant, else those that the caller's tenant has used since
-        /// > the node started. Scope read.
+        /// > The namespaces that the caller's tenant knows: those that it has described since the node started or has blocks in. On a
+        /// > node without users, all of them. Scope read.
         ///
         /// - Parameters:
         ///   - request: A `Larder_V1_ListNamespacesRequest` message.
@@ -933,7 +936,7 @@ extension Larder_V1_Control {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Figures: of a namespace with scope read, of the whole node with scope admin.
+        /// > Figures: of a namespace with scope read, of the whole node with scope operator as well.
         ///
         /// - Parameters:
         ///   - request: A `Larder_V1_StatsRequest` message.
@@ -969,7 +972,7 @@ extension Larder_V1_Control {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Hands a node's blocks to their next owners and tells how far it is. At most an hour. Scope admin. FAILED_PRECONDITION
+        /// > Hands a node's blocks to their next owners and tells how far it is. At most an hour. Scope operator. FAILED_PRECONDITION
         /// > on a node that is in no cluster.
         ///
         /// - Parameters:
@@ -1664,7 +1667,8 @@ extension Larder_V1_Control {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Makes a namespace known and returns its identifier; the same description has the same one everywhere. Scope read.
+        /// > Makes a namespace known to the caller's tenant and returns its identifier; the same description has the same one
+        /// > everywhere. Scope write; with scope read, of one that the tenant knows.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Larder_V1_DescribeNamespaceRequest` message.
@@ -1687,8 +1691,8 @@ extension Larder_V1_Control {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > The namespaces that are known: all of them on a node of one tenant, else those that the caller's tenant has used since
-        /// > the node started. Scope read.
+        /// > The namespaces that the caller's tenant knows: those that it has described since the node started or has blocks in. On a
+        /// > node without users, all of them. Scope read.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Larder_V1_ListNamespacesRequest` message.
@@ -1711,7 +1715,7 @@ extension Larder_V1_Control {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Figures: of a namespace with scope read, of the whole node with scope admin.
+        /// > Figures: of a namespace with scope read, of the whole node with scope operator as well.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Larder_V1_StatsRequest` message.
@@ -1757,7 +1761,7 @@ extension Larder_V1_Control {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Hands a node's blocks to their next owners and tells how far it is. At most an hour. Scope admin. FAILED_PRECONDITION
+        /// > Hands a node's blocks to their next owners and tells how far it is. At most an hour. Scope operator. FAILED_PRECONDITION
         /// > on a node that is in no cluster.
         ///
         /// - Parameters:
@@ -2070,7 +2074,8 @@ extension Larder_V1_Control {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Makes a namespace known and returns its identifier; the same description has the same one everywhere. Scope read.
+        /// > Makes a namespace known to the caller's tenant and returns its identifier; the same description has the same one
+        /// > everywhere. Scope write; with scope read, of one that the tenant knows.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Larder_V1_DescribeNamespaceRequest` message.
@@ -2104,8 +2109,8 @@ extension Larder_V1_Control {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > The namespaces that are known: all of them on a node of one tenant, else those that the caller's tenant has used since
-        /// > the node started. Scope read.
+        /// > The namespaces that the caller's tenant knows: those that it has described since the node started or has blocks in. On a
+        /// > node without users, all of them. Scope read.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Larder_V1_ListNamespacesRequest` message.
@@ -2139,7 +2144,7 @@ extension Larder_V1_Control {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Figures: of a namespace with scope read, of the whole node with scope admin.
+        /// > Figures: of a namespace with scope read, of the whole node with scope operator as well.
         ///
         /// - Parameters:
         ///   - request: A request containing a single `Larder_V1_StatsRequest` message.
@@ -2207,7 +2212,7 @@ extension Larder_V1_Control {
         ///
         /// > Source IDL Documentation:
         /// >
-        /// > Hands a node's blocks to their next owners and tells how far it is. At most an hour. Scope admin. FAILED_PRECONDITION
+        /// > Hands a node's blocks to their next owners and tells how far it is. At most an hour. Scope operator. FAILED_PRECONDITION
         /// > on a node that is in no cluster.
         ///
         /// - Parameters:
@@ -2477,7 +2482,8 @@ extension Larder_V1_Control.ClientProtocol {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > Makes a namespace known and returns its identifier; the same description has the same one everywhere. Scope read.
+    /// > Makes a namespace known to the caller's tenant and returns its identifier; the same description has the same one
+    /// > everywhere. Scope write; with scope read, of one that the tenant knows.
     ///
     /// - Parameters:
     ///   - request: A request containing a single `Larder_V1_DescribeNamespaceRequest` message.
@@ -2506,8 +2512,8 @@ extension Larder_V1_Control.ClientProtocol {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > The namespaces that are known: all of them on a node of one tenant, else those that the caller's tenant has used since
-    /// > the node started. Scope read.
+    /// > The namespaces that the caller's tenant knows: those that it has described since the node started or has blocks in. On a
+    /// > node without users, all of them. Scope read.
     ///
     /// - Parameters:
     ///   - request: A request containing a single `Larder_V1_ListNamespacesRequest` message.
@@ -2536,7 +2542,7 @@ extension Larder_V1_Control.ClientProtocol {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > Figures: of a namespace with scope read, of the whole node with scope admin.
+    /// > Figures: of a namespace with scope read, of the whole node with scope operator as well.
     ///
     /// - Parameters:
     ///   - request: A request containing a single `Larder_V1_StatsRequest` message.
@@ -2594,7 +2600,7 @@ extension Larder_V1_Control.ClientProtocol {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > Hands a node's blocks to their next owners and tells how far it is. At most an hour. Scope admin. FAILED_PRECONDITION
+    /// > Hands a node's blocks to their next owners and tells how far it is. At most an hour. Scope operator. FAILED_PRECONDITION
     /// > on a node that is in no cluster.
     ///
     /// - Parameters:
@@ -2890,7 +2896,8 @@ extension Larder_V1_Control.ClientProtocol {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > Makes a namespace known and returns its identifier; the same description has the same one everywhere. Scope read.
+    /// > Makes a namespace known to the caller's tenant and returns its identifier; the same description has the same one
+    /// > everywhere. Scope write; with scope read, of one that the tenant knows.
     ///
     /// - Parameters:
     ///   - message: request message to send.
@@ -2923,8 +2930,8 @@ extension Larder_V1_Control.ClientProtocol {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > The namespaces that are known: all of them on a node of one tenant, else those that the caller's tenant has used since
-    /// > the node started. Scope read.
+    /// > The namespaces that the caller's tenant knows: those that it has described since the node started or has blocks in. On a
+    /// > node without users, all of them. Scope read.
     ///
     /// - Parameters:
     ///   - message: request message to send.
@@ -2957,7 +2964,7 @@ extension Larder_V1_Control.ClientProtocol {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > Figures: of a namespace with scope read, of the whole node with scope admin.
+    /// > Figures: of a namespace with scope read, of the whole node with scope operator as well.
     ///
     /// - Parameters:
     ///   - message: request message to send.
@@ -3023,7 +3030,7 @@ extension Larder_V1_Control.ClientProtocol {
     ///
     /// > Source IDL Documentation:
     /// >
-    /// > Hands a node's blocks to their next owners and tells how far it is. At most an hour. Scope admin. FAILED_PRECONDITION
+    /// > Hands a node's blocks to their next owners and tells how far it is. At most an hour. Scope operator. FAILED_PRECONDITION
     /// > on a node that is in no cluster.
     ///
     /// - Parameters:

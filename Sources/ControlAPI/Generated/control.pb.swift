@@ -21,7 +21,7 @@
 /// Errors are status codes, with a message that says what to do:
 ///
 ///   INVALID_ARGUMENT     the request cannot be right
-///   NOT_FOUND            the namespace was never described to this cluster, or there is no such block
+///   NOT_FOUND            the tenant has not described the namespace, or there is no such block
 ///   ALREADY_EXISTS       the key is held with other bytes; blocks are immutable
 ///   FAILED_PRECONDITION  not in this state: no cluster, no confirmation
 ///   RESOURCE_EXHAUSTED   a named limit is reached; try again with less, or later

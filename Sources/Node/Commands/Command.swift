@@ -20,6 +20,7 @@ enum Command: String, CaseIterable, Sendable {
     case kvRelease = "kv.release"
     case kvDel = "kv.del"
     case kvClear = "kv.clear"
+    case kvForget = "kv.forget"
     case kvStats = "kv.stats"
     case kvExplain = "kv.explain"
     case kvHot = "kv.hot"

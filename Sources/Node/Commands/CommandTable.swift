@@ -105,6 +105,7 @@ enum CommandTable {
         case .kvRelease: make(2, .read, (0, 0, 0), "Ends a lease.")
         case .kvDel: make(-5, .write, (0, 0, 0), "Deletes blocks.")
         case .kvClear: make(-2, .admin, (0, 0, 0), "Deletes a namespace's blocks.")
+        case .kvForget: make(2, .admin, (0, 0, 0), "Forgets a namespace that holds no blocks.")
         case .kvStats: make(-1, .read, (0, 0, 0), "Returns figures of the node or of a namespace.")
         case .kvExplain: make(-5, .read, (0, 0, 0), "Tells why keys are here or not.")
         case .kvHot: make(3, .read, (0, 0, 0), "Returns a namespace's hottest prefixes.")

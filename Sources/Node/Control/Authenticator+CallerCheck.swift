@@ -1,14 +1,25 @@
 internal import ControlPlane
 
 extension Authenticator: CallerCheck {
-    func check(name: String, password: String) async -> CallerVerdict {
-        let outcome = await withCheckedContinuation { continuation in
-            check(name, password) { continuation.resume(returning: $0) }
-        }
-        switch outcome {
-        case .accepted(let user): return .accepted(Caller(user))
-        case .refused: return .refused
-        case .overloaded: return .overloaded
+    func knownCaller(name: String, password: String) -> Caller? {
+        knownUser(name, password).map(Caller.init)
+    }
+
+    func party(of peer: String) -> String { AddressFailures.key(peer) }
+
+    func check(
+        name: String,
+        password: String,
+        peer: String,
+        hasFailed: Bool,
+        _ completion: @escaping @Sendable (CallerVerdict) -> Void
+    ) {
+        check(name, password, from: Sender(address: peer, hasFailed: hasFailed)) { outcome in
+            switch outcome {
+            case .accepted(let user): completion(.accepted(Caller(user)))
+            case .refused(let delayFactor): completion(.refused(delayFactor: delayFactor))
+            case .overloaded: completion(.overloaded)
+            }
         }
     }
 }
@@ -29,6 +40,7 @@ extension Scope {
             case .read: .read
             case .write: .write
             case .admin: .admin
+            case .operator: .operator
             }
     }
 }

@@ -17,9 +17,13 @@ struct ClusterBackend: ControlBackend {
     /// Bytes a second that another node's blocks are assumed to come at: a network of 10 Gbit/s.
     private static let peerByteRate = 1_250_000_000.0
 
-    func describe(_ description: NamespaceDescription, for tenant: Tenant) async throws(ControlError) {
-        try await local.describe(description, for: tenant)
-        cluster.share(description)
+    func describe(
+        _ description: NamespaceDescription,
+        for tenant: Tenant,
+        mayRegister: Bool
+    ) async throws(ControlError) {
+        try await local.describe(description, for: tenant, mayRegister: mayRegister)
+        cluster.share(description, for: tenant)
     }
 
     func descriptions(of tenant: Tenant) async throws(ControlError) -> [NamespaceDescription] {
@@ -165,7 +169,7 @@ struct ClusterBackend: ControlBackend {
     // MARK: Helpers
 
     private func space(_ name: SpaceName) throws(ControlError) -> KeySpace {
-        guard let space = store.space(tenant: name.tenant, namespace: name.namespace) else {
+        guard let space = store.visibleSpace(tenant: name.tenant, namespace: name.namespace) else {
             throw .unknownNamespace
         }
         return space

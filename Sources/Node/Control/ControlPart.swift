@@ -12,6 +12,8 @@ final class ControlPart: Sendable {
 
     private let feed: EventFeed
     private let counters = EventCounters()
+    /// What the server counts.
+    let serverCounters = ControlCounters()
     private let configuration: NodeConfiguration
     private let logger: Logger
     private let running = Mutex<(server: ControlServer?, publisher: EventPublisher?)>((nil, nil))
@@ -51,7 +53,8 @@ final class ControlPart: Sendable {
             try await serverConfiguration(),
             backend: backend ?? self.backend(services, address: address),
             events: feed,
-            check: services.authenticator
+            check: services.authenticator,
+            counters: serverCounters
         )
         running.withLock { $0.server = server }
         return server.port
@@ -111,11 +114,10 @@ final class ControlPart: Sendable {
                 name: configuration.events?.podID ?? address,
                 address: address,
                 memoryByteCount: configuration.memoryByteCount,
-                diskByteCount: configuration.dataDirectory == nil ? 0 : configuration.diskByteCount,
-                servesOneTenant: configuration.users.map { $0.tenants.count == 1 } ?? true
+                diskByteCount: configuration.dataDirectory == nil ? 0 : configuration.diskByteCount
             ),
             spaceTimeout: configuration.limits.spaceTimeout,
-            nodeFigures: { services.counters.fields + (services.events?.counters.fields ?? []) }
+            nodeFigures: { services.fields }
         )
     }
 }

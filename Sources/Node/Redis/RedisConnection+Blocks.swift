@@ -21,10 +21,22 @@ extension RedisConnection {
         guard let user = session.user else { return }
         do {
             let description = try NamespaceDescription(json: arguments.bytes(at: 1))
+            if session.peer != nil, wrapperCount == 0 {
+                // Another node describes it for nobody in particular: a tenant knows it when it is described for it.
+                try store.remember(description)
+                return reply.bulk(description.id.description)
+            }
+            guard
+                user.may(.write) || store.visibleSpace(tenant: user.tenant, namespace: description.id) != nil
+            else {
+                return fail(
+                    "NOPERM a namespace that the tenant does not know yet is described by a user with the scope write"
+                )
+            }
             let space = try store.space(tenant: user.tenant, description: description)
             lastSpace = session.peer == nil ? space : space.onThisNode
             // Whom another node tells, it has told all.
-            if session.peer == nil { services.cluster?.share(description) }
+            if session.peer == nil { services.cluster?.share(description, for: user.tenant) }
             reply.bulk(space.namespace.description)
         } catch {
             fail(error)
@@ -149,6 +161,21 @@ extension RedisConnection {
         reply.integer(store.clear(space, at: time))
     }
 
+    /// KV.FORGET ns
+    func forgetNamespace() {
+        guard let space = namespaceSpace(at: 1) else { return }
+        do {
+            let blockCount = try store.forget(space)
+            guard blockCount == 0 else {
+                return fail("ERR the namespace holds \(blockCount) blocks on this node: KV.CLEAR it first")
+            }
+            lastSpace = nil
+            reply.simple("OK")
+        } catch {
+            fail(error)
+        }
+    }
+
     /// KV.STATS [ns]
     func statistics() {
         guard arguments.count <= 2 else { return fail(Self.wrongArgumentCount("kv.stats")) }
@@ -159,13 +186,13 @@ extension RedisConnection {
             for field in fields { replyFigure(field.name, field.value) }
             return
         }
-        guard session.user?.may(.admin) == true else {
+        guard session.user?.may(.operator) == true else {
             return fail(
-                "NOPERM figures of the whole node need the admin scope; KV.STATS ns tells of a namespace"
+                "NOPERM figures of the whole node need the operator scope; KV.STATS ns tells of a namespace"
             )
         }
         let fields = store.statistics().fields
-        let own = counters.fields + (services.events?.counters.fields ?? [])
+        let own = services.fields
         let now = store.clock.monotonicNanoseconds()
         let latencies = services.latencies.fields(at: now)
         reply.map(fields.count + own.count + latencies.count + 1)
@@ -233,6 +260,7 @@ extension RedisConnection {
         KV.PREFETCH ns KEYS n key ...         brings blocks from disk to memory -> promotions begun
         KV.DEL ns KEYS n key ...              -> blocks deleted
         KV.CLEAR ns                           -> blocks deleted
+        KV.FORGET ns                          -> OK; the namespace holds no blocks and is not known any more
         KV.EXPLAIN ns KEYS n key ...          -> [why each key is here or not, ...]
         KV.STATS [ns]                         figures of the node or of a namespace
         KV.HOT ns n                           the n hottest prefixes: hits, tokens, keys

@@ -77,7 +77,7 @@ extension RedisConnection {
         reply.simple("OK")
     }
 
-    /// A user sees the connections of its own tenant, an admin all.
+    /// A user sees the connections of its own tenant, an operator all.
     private func list() {
         if arguments.count > 2 {
             guard arguments.count == 4, arguments.matches("type", at: 2) else {
@@ -92,12 +92,15 @@ extension RedisConnection {
             }
         }
         let now = store.clock.monotonicNanoseconds()
-        let user = session.user
-        let lines = services.connections.all.filter { record in
-            user?.may(.admin) == true || record.state.withLock { $0.tenant } == user?.tenant.name
+        reply.verbatim(visibleConnections.map { $0.line(now: now) + "\n" }.joined())
+    }
+
+    /// The connections that the user may know of.
+    var visibleConnections: [ConnectionRecord] {
+        guard let user = session.user else { return [] }
+        return services.connections.all.filter { record in
+            user.may(.operator) || record.state.withLock { $0.tenant } == user.tenant.name
         }
-        .map { $0.line(now: now) + "\n" }
-        reply.verbatim(lines.joined())
     }
 
     private func setReplies() {

@@ -14,6 +14,9 @@ extension RedisConnection {
         if arguments.count == 1 || isSubcommand("view", 2) {
             replyView(cluster)
         } else if isSubcommand("status", 2) {
+            guard session.user?.may(.operator) == true else {
+                return fail("NOPERM figures of the whole node need the operator scope")
+            }
             let figures = cluster.figures
             reply.map(figures.count)
             for figure in figures {
@@ -21,7 +24,7 @@ extension RedisConnection {
                 reply.bulk(figure.value)
             }
         } else if isSubcommand("drain", 2) {
-            guard session.user?.may(.admin) == true else {
+            guard session.user?.may(.operator) == true else {
                 return fail("NOPERM this user has no permissions to run the 'kv.cluster|drain' command")
             }
             cluster.drain()

@@ -27,7 +27,10 @@ extension RedisConnection {
         case .server: serverFields
         case .clients:
             [
-                ("connected_clients", String(counters.connectionsNow.value)),
+                (
+                    "connected_clients",
+                    String(isOperator ? counters.connectionsNow.value : visibleConnections.count)
+                ),
                 ("maxclients", String(limits.connectionCountMax)),
                 ("blocked_clients", "0"),
             ]
@@ -36,8 +39,9 @@ extension RedisConnection {
             [
                 ("loading", "0"), ("rdb_bgsave_in_progress", "0"), ("aof_enabled", "0"),
                 ("memory_outlives_process", store.memoryFileReport?.path == nil ? "0" : "1"),
-                ("memory_recovered_blocks", String(store.memoryFileReport?.blockCount ?? 0)),
             ]
+                + (isOperator
+                    ? [("memory_recovered_blocks", String(store.memoryFileReport?.blockCount ?? 0))] : [])
         case .stats: statisticsFields
         case .replication:
             [
@@ -64,9 +68,16 @@ extension RedisConnection {
         ]
     }
 
+    /// Whether the user may know what the whole node does: it tells one tenant of the others.
+    private var isOperator: Bool { session.user?.may(.operator) == true }
+
+    /// Others than operators see what their own tenant's blocks take.
     private var memoryFields: [(name: String, value: String)] {
         let statistics = store.statistics()
-        let used = statistics.integer("memory_used_bytes")
+        let used =
+            isOperator
+            ? statistics.integer("memory_used_bytes")
+            : session.user.map { store.memoryPayloadByteCount(of: $0.tenant) } ?? 0
         let arena = statistics.integer("memory_arena_bytes")
         return [
             ("used_memory", String(used)), ("used_memory_dataset", String(used)),
@@ -75,9 +86,8 @@ extension RedisConnection {
         ]
     }
 
-    /// Figures of the whole node are for admins: they would tell one tenant of the others.
     private var statisticsFields: [(name: String, value: String)] {
-        guard session.user?.may(.admin) == true else { return [] }
+        guard isOperator else { return [] }
         let statistics = store.statistics()
         let hits = statistics.integer("hits_memory") + statistics.integer("hits_disk")
         let misses = statistics.fields.reduce(0) { sum, field in

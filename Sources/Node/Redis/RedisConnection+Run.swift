@@ -17,10 +17,21 @@ extension RedisConnection {
                     "NOPERM this user has no permissions to run the '\(specification.command.rawValue)' command"
                 )
             }
+            // Before the request goes on to another node, which asks nothing of the user any more.
+            if specification.command == .set, !user.may(.read), setReturnsOld {
+                return fail(
+                    "NOPERM this user has no permissions to run the 'set' command with GET, which reads"
+                )
+            }
         }
         note(specification.command)
         if services.cluster != nil, session.peer == nil, isForOthers(specification.command) { return }
         perform(specification.command)
+    }
+
+    /// Whether SET has the option GET.
+    private var setReturnsOld: Bool {
+        (3..<max(3, arguments.count)).contains { arguments.matches("get", at: $0) }
     }
 
     /// The error for a number of arguments that cannot be right.
@@ -88,6 +99,7 @@ extension RedisConnection {
         case .kvExplain: withBlocks(.kvExplain) { $0.explain($1, $2) }
         case .kvRelease: releaseLease()
         case .kvClear: clearNamespace()
+        case .kvForget: forgetNamespace()
         case .kvStats: statistics()
         case .kvHot: hottest()
         case .kvPeer: peer()

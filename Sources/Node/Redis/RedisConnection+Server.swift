@@ -148,7 +148,7 @@ extension CommandSpecification {
         case .connect: ["loading", "stale", "fast"]
         case .read: ["readonly", "fast"]
         case .write: ["write", "denyoom", "fast"]
-        case .admin: ["admin", "write"]
+        case .admin, .operator: ["admin", "write"]
         }
     }
 }

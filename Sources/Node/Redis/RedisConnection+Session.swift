@@ -108,15 +108,19 @@ extension RedisConnection {
                 connection.parser.isAuthenticated = true
                 connection.updateRecord()
                 accepted(connection)
-            case .refused: connection.refuseAuthentication()
+            case .refused(let delayFactor): connection.refuseAuthentication(delayFactor: delayFactor)
             case .overloaded: connection.fail("TRYAGAIN too many authentications are under way")
             }
         }
-        authenticator.check(name, password, completion)
+        let sender = Authenticator.Sender(
+            address: record.address,
+            hasFailed: session.failedAuthenticationCount > 0
+        )
+        authenticator.check(name, password, from: sender, completion)
     }
 
     /// Counts a failed attempt and answers it after a while; too many end the connection.
-    private func refuseAuthentication() {
+    private func refuseAuthentication(delayFactor: Int) {
         counters.authenticationFailures.add()
         session.failedAuthenticationCount += 1
         let isLast = session.failedAuthenticationCount >= limits.authenticationFailureCountMax
@@ -124,7 +128,7 @@ extension RedisConnection {
             connection.fail(Self.wrongPassword)
             if isLast { connection.closeAfterReplies() }
         }
-        let delay = Int64(limits.authenticationFailureDelay.inSeconds * 1e9)
+        let delay = Int64(limits.authenticationFailureDelay.inSeconds * 1e9) * Int64(delayFactor)
         transport?.eventLoop.scheduleTask(in: .nanoseconds(delay)) { completion(()) }
     }
 
@@ -166,7 +170,10 @@ extension RedisConnection {
 
     /// RESET
     func reset() {
+        // Failures are the connection's: a session that begins anew has no more guesses.
+        let failedAuthenticationCount = session.failedAuthenticationCount
         session = Session()
+        session.failedAuthenticationCount = failedAuthenticationCount
         if services.authenticator == nil { session.user = .anybody }
         parser.isAuthenticated = session.user != nil
         reply.version = .two

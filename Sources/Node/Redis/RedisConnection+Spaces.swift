@@ -48,9 +48,13 @@ extension RedisConnection {
         if let lastSpace, lastSpace.namespace == namespace, lastSpace.tenant == user.tenant {
             return lastSpace
         }
-        let known = store.space(tenant: user.tenant, namespace: namespace)
-        // What another node asks for does not go on to a third.
-        guard let space = session.peer == nil ? known : known?.onThisNode else {
+        // Another node has looked whether its client's tenant knows the namespace; what it asks for does not go on to a
+        // third. A client is answered the same for a namespace of others as for none.
+        guard
+            let space = session.peer == nil
+                ? store.visibleSpace(tenant: user.tenant, namespace: namespace)
+                : store.space(tenant: user.tenant, namespace: namespace)?.onThisNode
+        else {
             throw CacheError(
                 .invalidArgument,
                 "unknown namespace: send KV.DESCRIBE with its description first"

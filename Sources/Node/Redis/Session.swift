@@ -19,7 +19,7 @@ struct Session {
     var libraryVersion = ""
     /// CLIENT REPLY.
     var replies = ReplyMode.on
-    /// Failed AUTH attempts.
+    /// Failed AUTH attempts of the connection; RESET leaves them.
     var failedAuthenticationCount = 0
 
     /// The node of the cluster that the connection belongs to, once it has proved itself.

@@ -53,6 +53,9 @@ struct PasswordHash: Sendable, Hashable {
         "scrypt$\(log2Rounds)$\(blockSize)$\(parallelism)$\(Self.text(salt))$\(Self.text(hash))"
     }
 
+    /// What a check costs, in units of memory and time that scrypt's parameters multiply to.
+    var cost: Int { (1 << log2Rounds) * blockSize * parallelism }
+
     /// Whether `password` is the one; takes as long as hashing, so never on an event loop.
     func verify(_ password: String) -> Bool {
         let derived = try? Self.derive(

@@ -6,6 +6,8 @@ package enum Scope: String, Sendable, CaseIterable {
     case read
     /// Store, delete and pin the tenant's blocks.
     case write
-    /// Clear whole databases and namespaces, and see figures of the whole node.
+    /// Clear the tenant's databases and namespaces, and forget namespaces that hold nothing.
     case admin
+    /// See figures and connections of the whole node, whosever they are, and drain it.
+    case `operator`
 }

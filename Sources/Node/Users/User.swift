@@ -19,6 +19,11 @@ package struct User: Sendable, Hashable {
         User(name: "peer", tenant: tenant, scopes: Set(Scope.allCases), password: nil)
     }
 
+    /// The user with one more scope.
+    func with(_ scope: Scope) -> User {
+        User(name: name, tenant: tenant, scopes: scopes.union([scope]), password: password)
+    }
+
     /// Whether the user may do what needs `scope`.
     func may(_ scope: Scope) -> Bool {
         scope == .connect || scopes.contains(scope)

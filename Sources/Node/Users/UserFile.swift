@@ -6,16 +6,20 @@ internal import Foundation
 /// ```
 /// # name:tenant:scopes:password-hash
 /// default:default:read,write:scrypt$14$8$1$...
-/// ops:default:read,write,admin:scrypt$14$8$1$...
+/// ops:default:read,write,admin,operator:scrypt$14$8$1$...
 /// ```
 ///
-/// Empty lines and lines that begin with `#` are skipped. `AUTH password` means the user `default`, as in Redis.
+/// Empty lines and lines that begin with `#` are skipped. `AUTH password` means the user `default`, as in Redis. In a file
+/// that gives nobody the scope `operator` and whose users are all of one tenant, every admin has it.
 package struct UserFile: Sendable {
     /// The users by name.
     package let users: [String: User]
 
     /// The tenants they belong to.
     package var tenants: Set<Tenant> { Set(users.values.map(\.tenant)) }
+
+    /// Whether anybody may see and drain the whole node.
+    package var hasOperator: Bool { users.values.contains { $0.may(.operator) } }
 
     /// Largest users file, bytes.
     package static let byteCountMax = 4 << 20
@@ -37,7 +41,14 @@ package struct UserFile: Sendable {
                 "the users file names no user; add lines name:tenant:scopes:password-hash"
             )
         }
-        self.users = users
+        self.users = Self.withOperators(users)
+    }
+
+    /// Makes admins operators where no other tenant can be concerned and nobody said who the operators are.
+    private static func withOperators(_ users: [String: User]) -> [String: User] {
+        let isOneTenant = Set(users.values.map(\.tenant)).count == 1
+        guard isOneTenant, !users.values.contains(where: { $0.may(.operator) }) else { return users }
+        return users.mapValues { $0.may(.admin) ? $0.with(.operator) : $0 }
     }
 
     /// Reads lines of which each stands for itself: the users by name, and how many lines were none.
@@ -91,7 +102,7 @@ package struct UserFile: Sendable {
             guard let scope = Scope(rawValue: String(word)), scope != .connect else {
                 throw CacheError(
                     .invalidArgument,
-                    "users file, line \(number): scopes are read, write and admin"
+                    "users file, line \(number): scopes are read, write, admin and operator"
                 )
             }
             scopes.insert(scope)

@@ -17,6 +17,7 @@ struct ConnectionWatch {
 
     private let limits: ConnectionLimits
     private var handshake: Duration = .zero
+    private var authentication: Duration = .zero
     private var idle: Duration = .zero
     private var credit = 0.0
     private var receivedByteCount: UInt64 = 0
@@ -53,9 +54,12 @@ struct ConnectionWatch {
         unread = waitingByteCount == 0 || hasSent ? .zero : unread + elapsed
         if unread >= limits.slowReaderTimeout { return .slowReader }
 
-        if !progress.isWorking, progress.isHandshaking {
-            handshake += elapsed
-            if handshake >= limits.handshakeTimeout { return .handshake }
+        if progress.isHandshaking {
+            authentication += elapsed
+            if !progress.isWorking { handshake += elapsed }
+            if handshake >= limits.handshakeTimeout || authentication >= limits.authenticationTimeout {
+                return .handshake
+            }
         }
 
         let received = progress.receivedByteCount &- receivedByteCount

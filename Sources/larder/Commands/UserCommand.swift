@@ -26,7 +26,9 @@ struct UserAddCommand: ParsableCommand {
               larder user add users.txt ops --scopes read,write,admin --password-file ops.secret
 
             SCOPES: read looks up and reads the tenant's blocks; write stores, deletes and pins them; admin clears \
-            namespaces and sees the whole node's figures. A user named 'default' is who 'AUTH password' means.
+            and forgets the tenant's namespaces; operator sees the whole node's figures and connections, whosever they \
+            are, and drains it. In a file that names no operator and whose users are all of one tenant, an admin is \
+            one. A user named 'default' is who 'AUTH password' means.
 
             A running node keeps the users it started with; restart it to take the change.
             """
@@ -40,7 +42,7 @@ struct UserAddCommand: ParsableCommand {
         help: ArgumentHelp("Whose blocks the user sees: 1 to 64 of a-z A-Z 0-9 . _ -", valueName: "tenant")
     )
     var tenant = "default"
-    @Option(help: ArgumentHelp("Comma-separated: read, write, admin.", valueName: "scopes"))
+    @Option(help: ArgumentHelp("Comma-separated: read, write, admin, operator.", valueName: "scopes"))
     var scopes = "read,write"
     @Option(
         help: ArgumentHelp("File whose first line is the password; - is standard input.", valueName: "file")

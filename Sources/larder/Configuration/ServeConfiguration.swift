@@ -41,14 +41,22 @@ struct ServeConfiguration {
         node.controlPort = try settings.optionalCount(.controlPort, in: 0...65_535)
         node.controlHost = try settings.text(.controlHost)
         node.controlTLS = try Self.controlTLS(settings)
+        node.controlLimits.connectionCountMax = try settings.count(.controlConnections, in: 1...100_000)
+        node.controlLimits.callCountMax = try settings.count(.controlCalls, in: 2...100_000)
+        node.controlLimits.callsPerUserMax = node.controlLimits.callCountMax / 2
+        if let key = node.controlTLS?.keyPath { node.warnIfOthersReach("the control plane's key", key) }
         if let path = settings.optionalText(.users) {
             node.users = try Self.users(at: path)
+            node.warnIfOthersReach("the users file", path)
         } else if !Self.isLoopback(node.host) {
             throw CommandFailure(
                 .configuration,
                 "\(settings[.host].origin): a node on \(node.host) needs users; make a file with 'larder user add' "
                     + "and name it with --users, or listen on 127.0.0.1"
             )
+        }
+        if let path = settings.optionalText(.clusterSecret) {
+            node.warnIfOthersReach("the cluster's secret", path)
         }
         node.cluster = try ClusterSettings.cluster(
             settings,

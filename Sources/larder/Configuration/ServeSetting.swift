@@ -41,6 +41,8 @@ enum ServeSetting: String, CaseIterable, Sendable {
     case controlTLSCertificate = "control-tls-cert"
     case controlTLSKey = "control-tls-key"
     case controlTLSClientCA = "control-tls-client-ca"
+    case controlConnections = "control-connections"
+    case controlCalls = "control-calls"
     case threads
     case connections
     case putWait = "put-wait"
@@ -74,6 +76,8 @@ enum ServeSetting: String, CaseIterable, Sendable {
         case .joinTimeout: "10m"
         case .controlPort, .controlTLSCertificate, .controlTLSKey, .controlTLSClientCA: nil
         case .controlHost: "127.0.0.1"
+        case .controlConnections: "64"
+        case .controlCalls: "256"
         case .memory: "2GiB"
         case .memoryPolicy: "forecast"
         case .memoryCodec: "none"
@@ -156,6 +160,10 @@ enum ServeSetting: String, CaseIterable, Sendable {
         case .controlTLSKey: "Private key of that certificate, in PEM."
         case .controlTLSClientCA:
             "Ask the control plane's clients for a certificate too: one that leads to those in this file, in PEM."
+        case .controlConnections:
+            "Most connections of the control plane; one more closes the oldest that no user has made a call on."
+        case .controlCalls:
+            "Most calls of users at a time on the control plane; one user may have half of them."
         case .threads: "Event-loop threads; 0 is one per core."
         case .connections: "Most connections at a time."
         case .putWait: "How long a put waits for space or for the disk before it is refused."
@@ -195,7 +203,7 @@ enum ServeSetting: String, CaseIterable, Sendable {
         case .memoryPolicy, .memoryCodec: "name"
         case .memoryFile: "auto|off|path"
         case .prefault, .sharedWrites: "true|false"
-        case .threads, .connections: "count"
+        case .threads, .connections, .controlConnections, .controlCalls: "count"
         case .putWait, .handshakeTimeout, .idleTimeout, .existsLease, .drainTimeout: "time"
         case .logLevel: "level"
         case .logFormat: "format"

@@ -40,6 +40,8 @@ struct SettingOptions: ParsableArguments {
     @Option(help: .of(.controlTLSKey)) var controlTlsKey: String?
     @Option(name: .customLong("control-tls-client-ca"), help: .of(.controlTLSClientCA))
     var controlTLSClientCA: String?
+    @Option(help: .of(.controlConnections)) var controlConnections: String?
+    @Option(help: .of(.controlCalls)) var controlCalls: String?
     @Option(help: .of(.threads)) var threads: String?
     @Option(help: .of(.connections)) var connections: String?
     @Option(help: .of(.putWait)) var putWait: String?
@@ -68,6 +70,7 @@ struct SettingOptions: ParsableArguments {
             .eventsDialect: eventsDialect, .eventsHashes: eventsHashes, .eventsPod: eventsPod,
             .controlPort: controlPort, .controlHost: controlHost, .controlTLSCertificate: controlTlsCert,
             .controlTLSKey: controlTlsKey, .controlTLSClientCA: controlTLSClientCA,
+            .controlConnections: controlConnections, .controlCalls: controlCalls,
             .users: users, .threads: threads, .connections: connections, .putWait: putWait,
             .handshakeTimeout: handshakeTimeout, .idleTimeout: idleTimeout,
             .existsLease: existsLease, .sharedWrites: sharedWrites, .prefault: prefault,

@@ -13,10 +13,20 @@ final class WireClient {
     private var pending: ArraySlice<UInt8> = []
     private var isAtEnd = false
 
-    /// Connects to a port of 127.0.0.1.
-    init(port: Int, receiveBufferByteCount: Int32? = nil) throws {
+    /// Connects to a port of 127.0.0.1, from 127.0.0.`source`.
+    init(port: Int, receiveBufferByteCount: Int32? = nil, source: UInt32 = 1) throws {
         descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
+        if source != 1 {
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_addr.s_addr = (UInt32(0x7F00_0000) + source).bigEndian
+            let outcome = unsafe withUnsafePointer(to: &address) { pointer in
+                unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    unsafe bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                }
+            }
+            guard outcome == 0 else { throw WireError(text: "bind: \(errno)") }
+        }
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = in_port_t(UInt16(port)).bigEndian
         address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
