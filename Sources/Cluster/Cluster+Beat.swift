@@ -41,6 +41,7 @@ extension Cluster {
         case .success(let reply):
             guard let report = PeerReport(reply) else { return lost(peer, wasRefused: false) }
             let isNews = peer.report != report
+            runMayHaveChanged(of: peer, to: report)
             heardOfDeletions(of: peer, reply)
             if peer.heard(report, at: now) {
                 counters.peersUp.add()
@@ -67,6 +68,12 @@ extension Cluster {
         updateValidity()
     }
 
+    /// What another node leased here ends with that run of it: nobody is left who could release it.
+    private func runMayHaveChanged(of peer: Peer, to report: PeerReport) {
+        guard let known = peer.report, known.run != report.run else { return }
+        store.releaseAll(owner: LeaseOwner(node: peer.name.description))
+    }
+
     private func lost(_ peer: Peer, wasRefused: Bool) {
         defer { updateValidity() }
         let silenceMax = configuration.silenceMax.wholeNanoseconds
@@ -88,6 +95,7 @@ extension Cluster {
         let report = PeerReport(state: newState, weight: weight, run: UInt64(bitPattern: Int64(run)))
         // It speaks, so it is there; and what it says counts from now on, before it is answered.
         if let peer = self.state.withLock({ $0.peers[name] }), peer.report != report {
+            runMayHaveChanged(of: peer, to: report)
             _ = peer.heard(report, at: now)
             rebuild()
         }

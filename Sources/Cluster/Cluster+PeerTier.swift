@@ -180,7 +180,7 @@ extension Cluster: PeerTier {
         // SAFETY: the completion below holds the lease, and is called only when the request is not read any more.
         unsafe encoder.append(payload: lease.payload)
         let timeout = wish.isDurable ? configuration.durableTimeout : configuration.storeTimeout
-        peer.link.ask(encoder.finish(), .payload, timeout: timeout) { [self] result in
+        peer.link.ask(encoder.finish(), .transfer, timeout: timeout) { [self] result in
             let outcome = withExtendedLifetime(lease) { Self.outcome(result) }
             if case .failed = outcome { counters.giftFailures.add() }
             guard outcome == .taken, pinnedUntil > unixNow, !isPinnedForLife else {

@@ -75,7 +75,10 @@ extension Cluster {
                                 if countsUnplaced, !isCopy { pass.unplacedCount += 1 }
                                 return
                             }
-                            found.append(Candidate(space: space, key: key, hits: hits))
+                            let pinnedUntil = summary.attributes.pinnedUntil
+                            found.append(
+                                Candidate(space: space, key: key, hits: hits, pinnedUntil: pinnedUntil)
+                            )
                         }
                         if cursor == 0 { break }
                     }
@@ -98,7 +101,8 @@ extension Cluster {
                         }
                         return
                     }
-                    found.append(Candidate(space: space, key: key, hits: 0))
+                    let pinnedUntil = store.pinnedUntil(identity)
+                    found.append(Candidate(space: space, key: key, hits: 0, pinnedUntil: pinnedUntil))
                 }
                 pass.add(send(found, .becomesCopy, receiver))
                 guard pass.isWhole else { return pass }
@@ -164,8 +168,14 @@ extension Cluster {
         for (index, candidate) in candidates.enumerated() {
             guard !isHeld[index] else {
                 handover.note { $0.heldBlockCount += 1 }
-                if candidate.pinnedUntil != 0 { renewPin(candidate, at: peer) }
-                if afterwards == .becomesCopy { store.becameCopy(space.identity(of: keys[index])) }
+                let identity = space.identity(of: keys[index])
+                rest.enter()
+                // What it keeps already it keeps as firmly as this node did.
+                renewPin(candidate, at: peer) { [store] isPinned in
+                    if !isPinned { failures.add() }
+                    if isPinned, afterwards == .becomesCopy { store.becameCopy(identity) }
+                    rest.leave()
+                }
                 continue
             }
             guard !isStopping, !peer.isDown else { break }
@@ -224,7 +234,8 @@ extension Cluster {
                             deletedAt: lease.attributes.createdAt
                         )
                     )
-                case .conflict, .own, .failed: break
+                case .conflict: if afterwards == .becomesCopy { store.drop(identity) }
+                case .own, .failed: break
                 }
                 // What was only on disk was brought to memory for this: it is not to push out what is read there.
                 if !wasInMemory { store.evictAgain(lease) }
@@ -233,9 +244,14 @@ extension Cluster {
         }
     }
 
-    private func renewPin(_ candidate: Candidate, at peer: Peer) {
+    /// Pins a block that another node has as it is pinned here; true also for one that is not.
+    private func renewPin(
+        _ candidate: Candidate,
+        at peer: Peer,
+        _ completion: @escaping @Sendable (_ isPinned: Bool) -> Void
+    ) {
         let now = clock.unixMilliseconds()
-        guard candidate.pinnedUntil > now else { return }
+        guard candidate.pinnedUntil > now else { return completion(true) }
         let options =
             candidate.pinnedUntil == .max
             ? [] : ["TTL", String(min(candidate.pinnedUntil - now, Self.pinMillisecondsMax))]
@@ -243,7 +259,10 @@ extension Cluster {
         peer.link.ask(
             PeerRequest.keys("KV.PIN", candidate.space, options, keys, [0]),
             timeout: configuration.storeTimeout
-        ) { _ in }
+        ) { result in
+            guard case .success(let reply) = result else { return completion(false) }
+            completion(reply.elements?.first?.integer == 1)
+        }
     }
 
     /// Longest pin that one node asks another for, milliseconds: what KV.PIN takes.

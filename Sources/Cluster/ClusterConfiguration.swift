@@ -18,8 +18,8 @@ package struct ClusterConfiguration: Sendable {
     package var storeTimeout: Duration = .seconds(5)
     /// How long another node may take to have a block on disk.
     package var durableTimeout: Duration = .seconds(30)
-    /// Connections to each other node.
-    package var connectionCount = 3
+    /// Connections to each other node: one for look-ups, one for blocks given to it, the others for blocks fetched from it.
+    package var connectionCount = 4
     /// How often each other node is asked whether it is there.
     package var heartbeatInterval: Duration = .milliseconds(500)
     /// For how long a node may be silent before it counts as down.

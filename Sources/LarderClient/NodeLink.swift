@@ -9,6 +9,8 @@ final class NodeLink: Sendable {
     let configuration: LarderClientConfiguration
     let namespaces = NamespaceRegistry()
     let statistics = ClientCounters()
+    /// Whether the last connection is for transfers alone.
+    private let keepsTransferLane: Bool
     private let health: EndpointHealth
     private let connections: [Connection]
 
@@ -21,6 +23,7 @@ final class NodeLink: Sendable {
             health: health,
             counters: statistics
         )
+        keepsTransferLane = configuration.greeting != nil && configuration.connectionCount > 2
         connections = (0..<min(max(configuration.connectionCount, 1), 64)).map { _ in Connection(settings) }
     }
 
@@ -34,6 +37,8 @@ final class NodeLink: Sendable {
         case lookup
         /// The one of the others with the least to do.
         case payload
+        /// The last, for payloads whose replies may take long: what is asked behind them would wait.
+        case transfer
     }
 
     /// How many connections carry payloads.
@@ -154,7 +159,9 @@ final class NodeLink: Sendable {
         switch lane {
         case .lookup: connections[0]
         case .payload:
-            connections.dropFirst().min { $0.pendingCallCount < $1.pendingCallCount } ?? connections[0]
+            connections.dropFirst().dropLast(keepsTransferLane ? 1 : 0)
+                .min { $0.pendingCallCount < $1.pendingCallCount } ?? connections[0]
+        case .transfer: connections[connections.count - 1]
         }
     }
 }

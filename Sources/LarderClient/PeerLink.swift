@@ -10,6 +10,16 @@ package final class PeerLink: Sendable {
         case lookup
         /// The one with the least to do of those for payloads.
         case payload
+        /// The one for blocks that are given to the peer, which may wait there for a disk.
+        case transfer
+
+        fileprivate var lane: NodeLink.Lane {
+            switch self {
+            case .lookup: .lookup
+            case .payload: .payload
+            case .transfer: .transfer
+            }
+        }
     }
 
     private let link: NodeLink
@@ -53,7 +63,7 @@ package final class PeerLink: Sendable {
         _ completion: @escaping @Sendable (Result<Void, LarderClientError>) -> Void
     ) {
         let effort = asksBreaker ? CallEffort.engine(timeout) : .tool(timeout)
-        link.submit(request, lane == .lookup ? .lookup : .payload, receiver: receiver, effort, completion)
+        link.submit(request, lane.lane, receiver: receiver, effort, completion)
     }
 
     /// The same for a small reply; one that is an error is a failure.

@@ -101,7 +101,7 @@ extension BlockStore {
         return true
     }
 
-    /// Ends all leases of a connection that closed.
+    /// Ends all leases of a connection that closed, or of a node's run that is over.
     package func releaseAll(owner: LeaseOwner) {
         for holdings in leases.removeAll(owner: owner) { giveBack(holdings) }
     }

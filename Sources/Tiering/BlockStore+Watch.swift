@@ -46,6 +46,19 @@ extension BlockStore {
         if isPinned(disk?.summary(identity)), updateOnDisk(identity, unpin) { writeBehind?.nudge() }
     }
 
+    /// Until when a block is pinned, milliseconds since 1970; 0 for one that is not, or is not here.
+    package func pinnedUntil(_ identity: BlockIdentity) -> UInt64 {
+        (memory.summary(identity) ?? disk?.summary(identity))?.attributes.pinnedUntil ?? 0
+    }
+
+    /// Drops a block whose owner holds other bytes under its key, and those came first.
+    package func drop(_ identity: BlockIdentity) {
+        counters.conflicts.add()
+        _ = memory.remove(identity, reason: .replaced)
+        forgetOnDisk(identity)
+        _ = memory.remove(identity, reason: .replaced)
+    }
+
     /// Takes a block out of memory that was brought there from the disk for one reader only.
     package func evictAgain(_ lease: BlockLease) {
         guard disk?.summary(lease.identity) != nil else { return }

@@ -39,14 +39,26 @@ package struct Match: Sendable {
     }
 }
 
-/// Whose leases they are: a connection of a tenant.
+/// Whose leases they are: a client's connection, or another node of the cluster.
+///
+/// A connection's leases end with it. A node's do not, since it has several connections and closes one after a late reply:
+/// they end by their time, by its word, or when a new run of the node has begun.
 package struct LeaseOwner: Hashable, Sendable {
-    /// The connection's number, unique in the node's life.
-    package let connectionID: UInt64
+    private enum Value: Hashable {
+        case connection(UInt64)
+        case node(String)
+    }
 
-    /// Names the owner.
+    private let value: Value
+
+    /// A connection, by its number, which is unique in the node's life.
     package init(connectionID: UInt64) {
-        self.connectionID = connectionID
+        value = .connection(connectionID)
+    }
+
+    /// Another node of the cluster, by its name.
+    package init(node: String) {
+        value = .node(node)
     }
 }
 

@@ -1,4 +1,5 @@
 import Blocks
+import LarderClient
 import TestSupport
 import Testing
 import Tiering
@@ -95,9 +96,15 @@ struct ClusterPromiseTests {
             for client in clients { ns = try client.describeEmpty() }
             let keys = TestCluster.keys(60)
             try put(clients[0], ns, keys)
+            #expect(
+                try ask(clients[0], ["KV.PIN", ns, "KEYS", "60"] + keys) == "*60\r\n"
+                    + String(repeating: ":1\r\n", count: 60)
+            )
             let part = try #require(cluster.nodes[0].cluster)
             #expect(try clients[0].ask("KV.CLUSTER", "DRAIN") == "+OK\r\n")
             try await Eventually.holds("it is drained") { part.drainProgress.phase == .done }
+            #expect(cluster.nodes[0].figure("memory_pinned_bytes") == 0)
+            #expect(try pinnedForEver(cluster, ns, keys) == 60)
             let refused = try ask(clients[0], ["KV.PUT", ns, "BLOCKS", "1", "late", "v"])
             #expect(refused.contains("refused shuttingDown"), "\(refused)")
             await cluster.nodes[0].node.drainAndStop()
@@ -107,8 +114,33 @@ struct ClusterPromiseTests {
         }
     }
 
+    @Test("a lease that another node took outlives its connections, and ends with its run")
+    func leases() async throws {
+        var plan = TestCluster.Plan()
+        plan.count = 2
+        try await TestCluster.with(plan) { cluster in
+            let clients = try cluster.nodes.map { try $0.connect() }
+            var ns = ""
+            for client in clients { ns = try client.describeEmpty() }
+            let keys = try TestCluster.keys(40).filter { try cluster.owner(of: $0) == 1 }
+            try put(clients[1], ns, keys)
+            _ = try ask(clients[0], ["KV.MATCH", ns, "LEASE", "60000", "KEYS", String(keys.count)] + keys)
+            #expect(cluster.nodes[1].figure("leases") == 1)
+            let part = try #require(cluster.nodes[0].cluster)
+            let other = cluster.nodes[1]
+            // As after a late reply, but for all of them: every connection from the other node ends.
+            for peer in part.peers { peer.link.close() }
+            try await Eventually.holds("the other node's connections have ended") {
+                try other.counters.connectionsNow.value <= 1
+            }
+            #expect(other.figure("leases") == 1)
+            _ = other.cluster?.answerBeat(from: "node-0", state: "active", weight: 1, run: 99)
+            #expect(other.figure("leases") == 0)
+        }
+    }
+
     @Test(
-        "pins and their renewals reach the second copy, and are not left at a node that gave its blocks away"
+        "pins and their renewals reach the second copy, whatever the order"
     )
     func pins() async throws {
         var plan = TestCluster.Plan()

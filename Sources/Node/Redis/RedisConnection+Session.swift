@@ -178,7 +178,7 @@ extension RedisConnection {
         parser.isAuthenticated = session.user != nil
         reply.version = .two
         lastSpace = nil
-        store.releaseAll(owner: owner)
+        store.releaseAll(owner: LeaseOwner(connectionID: record.id))
         updateRecord()
         reply.simple("RESET")
     }

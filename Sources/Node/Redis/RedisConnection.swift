@@ -69,7 +69,9 @@ final class RedisConnection: ConnectionDriver {
     var store: BlockStore { services.store }
     var limits: ConnectionLimits { services.configuration.limits }
     var counters: NodeCounters { services.counters }
-    var owner: LeaseOwner { LeaseOwner(connectionID: record.id) }
+    var owner: LeaseOwner {
+        session.peer.map { LeaseOwner(node: $0) } ?? LeaseOwner(connectionID: record.id)
+    }
     var arguments: RequestArguments {
         wrapperCount == 0 ? parser.arguments : parser.arguments.skipping(wrapperCount)
     }
@@ -142,7 +144,7 @@ final class RedisConnection: ConnectionDriver {
         put = nil
         input = ByteBuffer()
         services.reservedByteCount.add(-reservations.removeAll())
-        store.releaseAll(owner: owner)
+        store.releaseAll(owner: LeaseOwner(connectionID: record.id))
         services.connections.remove(record.id)
     }
 
