@@ -42,7 +42,7 @@ add_user() {
     fi
 }
 add_user engine read,write
-add_user ops read,write,admin
+add_user ops read,write,admin,operator
 rm -f "$directory/lock"
 chmod 0444 "$directory"/*.password "$directory/cluster.secret" "$directory/users.txt"
 say "$directory: cluster.secret users.txt engine.password ops.password"

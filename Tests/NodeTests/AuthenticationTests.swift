@@ -52,8 +52,8 @@ struct AuthenticationTests {
     @Test("do not keep a user of another address waiting behind them")
     func fairness() async throws {
         let users = try users(
-            "bob:team-b:read:\(Self.hash("secret-b"))",
-            "alice:team-a:read:\(Self.hash("secret-a", log2Rounds: 11))"
+            "bob:team-b:read:\(Self.hash("secret-b", log2Rounds: 12))",
+            "alice:team-a:read:\(Self.hash("secret-a", log2Rounds: 12))"
         )
         try await TestNode.with { configuration, _ in
             configuration.users = users

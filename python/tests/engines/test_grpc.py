@@ -215,7 +215,7 @@ def test_users(stack, messages, tmp_path):
     secret.chmod(0o600)
     users = tmp_path / "users.txt"
     subprocess.run(
-        [PROGRAM, "user", "add", str(users), "router", "--tenant", "team", "--scopes", "read",
+        [PROGRAM, "user", "add", str(users), "router", "--tenant", "team", "--scopes", "read,write",
          "--password-file", str(secret)],
         check=True, capture_output=True,
     )
