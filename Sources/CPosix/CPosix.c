@@ -125,3 +125,7 @@ void larder_tame_malloc(void) {
     mallopt(M_MMAP_THRESHOLD, 1 << 20);
     mallopt(M_TRIM_THRESHOLD, 4 << 20);
 }
+
+void larder_trim_heap(size_t byte_count) {
+    if (mallinfo2().fordblks >= byte_count) malloc_trim(0);
+}

@@ -30,6 +30,13 @@ package struct ConnectionLimits: Sendable, Hashable {
     package var frameGrace: Duration = .seconds(1)
     /// N4: least bytes per second at which a request must arrive after the grace.
     package var frameBytesPerSecondMin = 64 << 10
+    /// N4: longest time in which a payload must arrive: its least rate grows with the memory that is kept for it.
+    package var payloadTimeout: Duration = .seconds(60)
+    /// N3: bytes of copied replies that all connections together may have waiting to be sent.
+    package var replyByteCountMax = 96 << 20
+    /// The share of memory that payloads which are being received may hold of one tenant, and of one connection, of 1, while
+    /// others receive some too.
+    package var receivingShareMax = 0.25
     /// N4: longest pause that a sender can earn by having sent faster than the least rate.
     package var frameCreditMax: Duration = .seconds(10)
     /// N5: time without progress after which a client that does not read its replies is cut.

@@ -89,7 +89,8 @@ struct Listener: Sendable {
                 keeper: keeper,
                 allocator: allocator,
                 limits: limits,
-                counters: counters
+                counters: counters,
+                replies: services.replies
             )
         )
     }

@@ -2,6 +2,7 @@ internal import Blocks
 internal import Cluster
 internal import ControlPlane
 internal import Logging
+internal import MemoryTier
 internal import Tiering
 
 /// What every connection of a node shares.
@@ -23,10 +24,20 @@ final class NodeServices: Sendable {
     let latencies: RequestLatencies
     /// All figures that the node counts beside the store, by name.
     var fields: [(name: String, value: Int)] {
-        counters.fields + (events?.counters.fields ?? []) + (controlCounters?.fields ?? [])
+        counters.fields
+            + [
+                ("reply_bytes_waiting", replies.usedByteCount),
+                ("reply_bytes_waiting_peak", replies.peakByteCount),
+                ("reply_bytes_waiting_max", replies.byteCountMax), ("reply_budget_waits", replies.waitCount),
+                ("receiving_bytes", receiving.totalByteCount),
+            ] + (events?.counters.fields ?? []) + (controlCounters?.fields ?? [])
     }
     /// Bytes of memory that clients hold to write in place.
     let reservedByteCount = Counter()
+    /// Memory that payloads hold while they are received.
+    let receiving: ReceivingShares
+    /// Memory of copied replies.
+    let replies: BufferBudget
     let startedAt: UInt64
     let runID: String
 
@@ -47,6 +58,10 @@ final class NodeServices: Sendable {
     ) {
         self.controlCounters = controlCounters
         self.cluster = cluster
+        receiving = ReceivingShares(
+            byteCountMax: Int(Double(store.arena.byteCount) * configuration.limits.receivingShareMax)
+        )
+        replies = BufferBudget(byteCountMax: configuration.limits.replyByteCountMax)
         self.store = store
         self.configuration = configuration
         self.events = events

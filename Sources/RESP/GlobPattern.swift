@@ -4,10 +4,14 @@ package struct GlobPattern: Sendable, Hashable {
         case any
         case one
         case byte(UInt8)
-        case among([ClosedRange<UInt8>], isNegated: Bool)
+        /// The bytes whose bits are set, of 256.
+        case among(SIMD4<UInt64>)
     }
 
     private let pieces: [Piece]
+
+    /// Longest pattern that a node takes, bytes.
+    package static let byteCountMax = 1_024
 
     /// Reads a pattern; every sequence of bytes is one.
     package init(_ pattern: [UInt8]) {
@@ -61,7 +65,7 @@ package struct GlobPattern: Sendable, Hashable {
         case .any: false
         case .one: true
         case .byte(let expected): expected == byte
-        case .among(let ranges, let isNegated): ranges.contains { $0.contains(byte) } != isNegated
+        case .among(let bits): bits[Int(byte >> 6)] >> UInt64(byte & 63) & 1 == 1
         }
     }
 
@@ -69,22 +73,25 @@ package struct GlobPattern: Sendable, Hashable {
     private static func set(_ pattern: [UInt8], _ index: inout Int) -> Piece {
         let isNegated = index < pattern.count && pattern[index] == UInt8(ascii: "^")
         if isNegated { index += 1 }
-        var ranges: [ClosedRange<UInt8>] = []
+        var bits = SIMD4<UInt64>.zero
+        func add(_ range: ClosedRange<UInt8>) {
+            for byte in range { bits[Int(byte >> 6)] |= 1 << UInt64(byte & 63) }
+        }
         while index < pattern.count {
             let byte = pattern[index]
             index += 1
             if byte == UInt8(ascii: "]") { break }
             if byte == UInt8(ascii: "\\"), index < pattern.count {
-                ranges.append(pattern[index]...pattern[index])
+                add(pattern[index]...pattern[index])
                 index += 1
             } else if index + 1 < pattern.count, pattern[index] == UInt8(ascii: "-") {
                 let end = pattern[index + 1]
-                ranges.append(min(byte, end)...max(byte, end))
+                add(min(byte, end)...max(byte, end))
                 index += 2
             } else {
-                ranges.append(byte...byte)
+                add(byte...byte)
             }
         }
-        return .among(ranges, isNegated: isNegated)
+        return .among(isNegated ? ~bits : bits)
     }
 }

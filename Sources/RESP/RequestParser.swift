@@ -143,6 +143,18 @@ package struct RequestParser: Sendable {
         return nil
     }
 
+    /// Gives the memory of a large request back, once it is answered: a connection that is idle afterwards holds none.
+    package mutating func releaseArguments() {
+        guard !isInsideRequest,
+            arguments.storage.capacity > Self.keptByteCountMax || arguments.count > Self.keptCountMax
+        else { return }
+        arguments.removeAll()
+    }
+
+    /// Bytes, and arguments, of a finished request that stay for the next one's sake.
+    private static let keptByteCountMax = 4_096
+    private static let keptCountMax = 256
+
     private mutating func begin(_ bytes: Span<UInt8>, _ consumed: inout Int) {
         arguments.removeAll()
         if bytes[consumed] == UInt8(ascii: "*") {

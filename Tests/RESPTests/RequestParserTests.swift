@@ -135,6 +135,29 @@ struct RequestParserTests {
         ),
     ]
 
+    @Test("a large request that is answered leaves no memory behind, a small one keeps its own")
+    func releasesArguments() throws {
+        var parser = RequestParser()
+        parser.isAuthenticated = true
+        func take(_ count: Int) throws {
+            var text = "*\(count)\r\n"
+            for index in 0..<count { text += "$8\r\nkey\(10_000 + index)\r\n" }
+            var input = ByteBuffer(string: text)
+            while true {
+                if try parser.next(&input) == .request { return }
+            }
+        }
+        try take(10)
+        parser.releaseArguments()
+        #expect(parser.arguments.count == 10)
+        try take(20_000)
+        #expect(parser.arguments.storage.capacity > 100_000)
+        parser.releaseArguments()
+        #expect(parser.arguments.storage.capacity <= 4_096 && parser.arguments.count == 0)
+        try take(3)
+        #expect(parser.arguments.count == 3)
+    }
+
     @Test("the same way however the input is cut", arguments: cases)
     func table(_ example: Case) {
         let bytes = Array(example.input.utf8)

@@ -57,4 +57,7 @@ int larder_open_flag_direct(void);
 /// Keeps the C allocator from holding on to freed memory: few arenas, large blocks by mmap.
 void larder_tame_malloc(void);
 
+/// Gives free pages of the heap back to the system when there are at least `byte_count` free bytes.
+void larder_trim_heap(size_t byte_count);
+
 #endif

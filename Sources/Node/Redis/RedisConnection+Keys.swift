@@ -106,6 +106,9 @@ extension RedisConnection {
         while index < arguments.count {
             guard index + 1 < arguments.count else { return fail(Self.syntaxError) }
             if arguments.matches("match", at: index) {
+                guard arguments[index + 1].count <= GlobPattern.byteCountMax else {
+                    return fail("ERR MATCH takes a pattern of at most \(GlobPattern.byteCountMax) bytes")
+                }
                 pattern = GlobPattern(arguments.bytes(at: index + 1))
             } else if arguments.matches("count", at: index) {
                 guard let value = arguments.integer(at: index + 1) else { return fail(Self.notAnInteger) }
@@ -118,6 +121,7 @@ extension RedisConnection {
             }
             index += 2
         }
+        if pattern != nil { count = min(count, Self.matchedCountMax) }
         let completion = later { (connection: RedisConnection, page: (keys: [[UInt8]], next: UInt64)) in
             let keys = isString ? page.keys.filter { pattern?.matches($0) ?? true } : []
             connection.reply.array(2)
@@ -127,6 +131,9 @@ extension RedisConnection {
         }
         store.scan(databaseSpace, cursor: cursor, count: count) { keys, next in completion((keys, next)) }
     }
+
+    /// Keys that a pattern is held against in one page of SCAN.
+    private static let matchedCountMax = 1_024
 
     /// FLUSHDB and FLUSHALL [ASYNC | SYNC]
     func flush(_ databases: [Int]) {

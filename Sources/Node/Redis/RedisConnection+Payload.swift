@@ -35,11 +35,32 @@ extension RedisConnection {
     func endPayload(_ index: Int) {
         guard let intake else { return }
         self.intake = nil
+        endReceiving()
         if let put, put.isBlock(payloadIndex: index) {
             commitBlock(payloadIndex: index, intake.received)
         } else {
             fates[index] = .held(intake.received)
         }
+    }
+
+    /// The tenant's share of what payloads may hold while they are received.
+    private func takeShare(_ byteCount: Int, of tenant: Tenant) throws(CacheError) {
+        endReceiving()
+        guard services.receiving.begin(byteCount, of: tenant, isAlone: services.tenants.count <= 1) else {
+            throw CacheError(
+                .overloaded,
+                "payloads of this tenant that are being received hold their share of the memory tier; try again"
+            )
+        }
+        receivingTenant = tenant
+        receivingByteCount = byteCount
+    }
+
+    /// The payload under way is whole, or will not come.
+    func endReceiving() {
+        guard let tenant = receivingTenant else { return }
+        receivingTenant = nil
+        services.receiving.end(receivingByteCount, of: tenant)
     }
 
     private func takePlace(
@@ -50,6 +71,7 @@ extension RedisConnection {
         until deadline: UInt64?
     ) {
         do {
+            try takeShare(byteCount, of: space.tenant)
             let reservation = try store.reserve(
                 space,
                 key: arguments.key(at: keyIndex),
@@ -57,6 +79,7 @@ extension RedisConnection {
             )
             intake = PayloadIntake(reservation)
         } catch {
+            endReceiving()
             var deadline = deadline
             guard error.isWorthWaiting, hasSpaceTime(&deadline) else {
                 store.countRefusal(error)

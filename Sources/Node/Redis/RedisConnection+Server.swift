@@ -13,6 +13,13 @@ extension RedisConnection {
             }
             return failSubcommand("config", ["get", "set", "resetstat", "rewrite"])
         }
+        guard arguments.count <= 2 + Self.patternCountMax,
+            (2..<arguments.count).allSatisfy({ arguments[$0].count <= GlobPattern.byteCountMax })
+        else {
+            return fail(
+                "ERR CONFIG GET takes at most \(Self.patternCountMax) patterns of at most \(GlobPattern.byteCountMax) bytes"
+            )
+        }
         let patterns = (2..<arguments.count).map { GlobPattern(arguments.bytes(at: $0).map(Self.lowercase)) }
         let found = parameters.filter { parameter in
             patterns.contains { $0.matches(Array(parameter.name.utf8)) }
@@ -23,6 +30,8 @@ extension RedisConnection {
             reply.bulk(parameter.value)
         }
     }
+
+    private static let patternCountMax = 64
 
     private static func lowercase(_ byte: UInt8) -> UInt8 {
         (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte

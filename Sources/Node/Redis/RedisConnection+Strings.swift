@@ -71,49 +71,37 @@ extension RedisConnection {
 
     /// Looks keys up and goes on with a lease or `nil` for each, in their order: with those in memory at once, with
     /// others as they arrive from disk or from other nodes. Keys that are not `wanted` are `nil`.
+    ///
+    /// Goes on in turns of a bounded length, and only while the client takes what was sent.
     func readMany(
         _ indices: Range<Int>,
         among wanted: [Int]? = nil,
         in space: KeySpace,
         _ body: @escaping (RedisConnection, BlockLease?) -> Void
     ) {
-        var leases = [BlockLease??](repeating: .some(nil), count: indices.count)
-        var places: [Int] = []
-        for index in wanted ?? Array(indices) where arguments.isKey(at: index) {
-            let place = index - indices.lowerBound
-            switch store.lookup(space, key: arguments.key(at: index), provesChecksum: false) {
-            case .memory(let lease): leases[place] = lease
-            case .stored:
-                leases[place] = .none
-                places.append(place)
-            case .absent: break
-            }
-        }
-        let queue = ReadQueue(leases)
-        guard !places.isEmpty else { return take(from: queue, nil, body) }
-        let arrivals = ReadArrivals()
-        let awaited = places
-        store.load(space, keys: arguments.keys(at: places.map { indices.lowerBound + $0 })) { index, lease in
-            arrivals.arrived(awaited[index], lease)
-        }
-        take(from: queue, arrivals, body)
+        goOn(ManyRead(indices, among: wanted, in: space, body))
     }
 
-    /// Goes on with what has arrived, and waits for the rest.
-    private func take(
-        from queue: ReadQueue,
-        _ arrivals: ReadArrivals?,
-        _ body: @escaping (RedisConnection, BlockLease?) -> Void
-    ) {
-        if let arrivals { queue.take(arrivals.takeAll()) }
-        while phase != .closed, let lease = queue.next() { body(self, lease) }
-        guard let arrivals, phase != .closed, !queue.isEmpty else { return }
-        // What is there goes out meanwhile.
-        deliverMeanwhile()
-        let resume = later { (connection: RedisConnection, _: Void) in
-            connection.take(from: queue, arrivals, body)
+    private func goOn(_ read: ManyRead) {
+        var turn = TurnBudget(now: store.clock.monotonicNanoseconds())
+        while phase != .closed {
+            if read.queue.isEmpty, !read.beginWindow(self) { return }
+            guard let lease = read.next() else {
+                // What is there goes out meanwhile.
+                deliverMeanwhile()
+                let resume = later { (connection: RedisConnection, _: Void) in connection.goOn(read) }
+                read.arrivals?.whenMore { resume(()) }
+                return
+            }
+            read.body(self, lease)
+            turn.spend(byteCount: lease?.payloadByteCount ?? 0)
+            if reply.buffer.readableBytes >= Self.gatheredByteCount { handOver() }
+            guard !read.isFinished, !isMuted else { continue }
+            let isTaken = transport?.isWritable ?? false
+            guard !isTaken || turn.isSpent(now: store.clock.monotonicNanoseconds()) else { continue }
+            deliverMeanwhile()
+            return pause { $0.goOn(read) }
         }
-        arrivals.whenMore { resume(()) }
     }
 
     /// What is known of a key without reading it.

@@ -45,6 +45,9 @@ final class RedisConnection: ConnectionDriver {
     var wrapperCount = 0
     /// What the last KV.MATCH has shown, learnt when its answer is sent or the next request begins.
     var lesson: MatchLesson?
+    /// Whose payload is being received, and its bytes.
+    var receivingTenant: Tenant?
+    var receivingByteCount = 0
     /// The keys of the last KV.MATCH, while routers are told of blocks.
     var chain: EventChain?
 
@@ -55,7 +58,9 @@ final class RedisConnection: ConnectionDriver {
     private var receivedByteCount: UInt64 = 0
 
     /// Reply bytes that are gathered before they are handed to the channel.
-    private static let gatheredByteCount = 64 << 10
+    static let gatheredByteCount = 64 << 10
+    /// The rest of a reply that goes on when the client takes what was sent.
+    private var paused: (() -> Void)?
 
     init(services: NodeServices, record: ConnectionRecord, recorder: LatencyRecorder) {
         self.services = services
@@ -94,6 +99,7 @@ final class RedisConnection: ConnectionDriver {
             isHandshaking: session.user == nil,
             isReceiving: phase == .ready && parser.isInsideRequest && (transport?.isWritable ?? false),
             isWorking: phase == .waiting,
+            payloadByteCount: intake == nil ? 0 : receivingByteCount,
             requestCount: requestCount,
             receivedByteCount: receivedByteCount
         )
@@ -127,6 +133,10 @@ final class RedisConnection: ConnectionDriver {
     }
 
     func proceed() {
+        if let paused, transport?.isWritable == true {
+            self.paused = nil
+            paused()
+        }
         drive()
     }
 
@@ -139,7 +149,10 @@ final class RedisConnection: ConnectionDriver {
         guard transport != nil else { return }
         phase = .closed
         transport = nil
+        paused = nil
         intake = nil
+        if let space = receivingTenant { services.receiving.end(receivingByteCount, of: space) }
+        receivingTenant = nil
         fates = [:]
         put = nil
         input = ByteBuffer()
@@ -232,9 +245,17 @@ final class RedisConnection: ConnectionDriver {
         if phase != .waiting { finishRequest() }
     }
 
+    /// Goes on with the request in another turn of the loop, when the client takes what was sent.
+    func pause(_ body: @escaping (RedisConnection) -> Void) {
+        counters.turnsEnded.add()
+        let resume = later { (connection: RedisConnection, _: Void) in body(connection) }
+        if transport?.isWritable == true { resume(()) } else { paused = { resume(()) } }
+    }
+
     /// Ends the request under way: its reply is complete.
     private func finishRequest() {
         stopwatch.end()
+        parser.releaseArguments()
         fates.removeAll(keepingCapacity: true)
         put = nil
         wrapperCount = 0

@@ -57,6 +57,8 @@ struct ConnectionProgress: Hashable {
     var isReceiving = false
     /// Whether a command is being worked on.
     var isWorking = false
+    /// Bytes of the payload that is being received into memory that others could use; 0 for none.
+    var payloadByteCount = 0
     /// Requests received whole so far: a new number starts a new measure of the rate.
     var requestCount: UInt64 = 0
     /// Bytes received so far.

@@ -12,6 +12,9 @@ final class ConnectionHandler: ChannelInboundHandler {
     private let keeper: LoopKeeper
     private let allocator: ArenaReceiveAllocator
     private let counters: NodeCounters
+    private let replies: BufferBudget
+    private let waitingReplies = WaitingReplies()
+    private var isRetryScheduled = false
     private var context: ChannelHandlerContext?
     private var watch: ConnectionWatch
     private var isReadPending = false
@@ -23,8 +26,10 @@ final class ConnectionHandler: ChannelInboundHandler {
         keeper: LoopKeeper,
         allocator: ArenaReceiveAllocator,
         limits: ConnectionLimits,
-        counters: NodeCounters
+        counters: NodeCounters,
+        replies: BufferBudget
     ) {
+        self.replies = replies
         self.driver = driver
         self.keeper = keeper
         self.allocator = allocator
@@ -120,15 +125,55 @@ final class ConnectionHandler: ChannelInboundHandler {
     }
 }
 
+/// Bytes of one connection's copied replies that wait to be sent. Confined to its event loop.
+private final class WaitingReplies {
+    var byteCount = 0
+}
+
 extension ConnectionHandler: ConnectionTransport {
     var eventLoop: any EventLoop { keeper.eventLoop }
 
-    var isWritable: Bool { context?.channel.isWritable ?? false }
+    /// Also false while all connections together have as many copied replies waiting as they may and some of them are this
+    /// one's: who has none waiting may always send a piece, so that nobody waits for those who do not read.
+    var isWritable: Bool {
+        guard let context, context.channel.isWritable else { return false }
+        guard waitingReplies.byteCount > 0, !replies.hasRoom else { return true }
+        proceedLater(context)
+        return false
+    }
+
+    /// Nobody says when others have sent theirs: it is looked for again.
+    private func proceedLater(_ context: ChannelHandlerContext) {
+        guard !isRetryScheduled else { return }
+        isRetryScheduled = true
+        context.eventLoop.assumeIsolated().scheduleTask(in: Self.budgetPause) { [self] in
+            isRetryScheduled = false
+            guard self.context != nil else { return }
+            driver.proceed()
+            resumeReading()
+        }
+    }
+
+    /// Time between two looks at a budget that others have used up.
+    private static let budgetPause: TimeAmount = .milliseconds(5)
+    /// Buffers below this are not counted: what is small is gone before it matters.
+    private static let countedByteCountMin = 4 << 10
 
     func send(_ bytes: ByteBuffer) {
         guard let context, bytes.readableBytes > 0 else { return }
-        counted(bytes.readableBytes)
-        context.write(wrapOutboundOut(bytes), promise: nil)
+        let byteCount = bytes.readableBytes
+        counted(byteCount)
+        guard byteCount >= Self.countedByteCountMin else {
+            return context.write(wrapOutboundOut(bytes), promise: nil)
+        }
+        replies.add(byteCount)
+        waitingReplies.byteCount += byteCount
+        let sent = context.eventLoop.makePromise(of: Void.self)
+        sent.futureResult.assumeIsolated().whenComplete { [replies, waitingReplies] _ in
+            replies.remove(byteCount)
+            waitingReplies.byteCount -= byteCount
+        }
+        context.write(wrapOutboundOut(bytes), promise: sent)
     }
 
     func send(_ lease: BlockLease, _ range: Range<Int>) {

@@ -66,7 +66,11 @@ struct ConnectionWatch {
         receivedByteCount = progress.receivedByteCount
         if progress.isReceiving, !hasNewRequest {
             // Bytes buy time at the least rate; a sender that was fast for long may pause for a bounded while.
-            let bought = Double(received) / Double(max(1, limits.frameBytesPerSecondMin))
+            let least = max(
+                Double(max(1, limits.frameBytesPerSecondMin)),
+                Double(progress.payloadByteCount) / max(1, limits.payloadTimeout.inSeconds)
+            )
+            let bought = Double(received) / least
             credit = min(credit + bought, limits.frameCreditMax.inSeconds) - elapsed.inSeconds
             if credit < -limits.frameGrace.inSeconds { return .slowSender }
         } else if !progress.isWorking {

@@ -31,6 +31,8 @@ final class NodeCounters: Sendable {
     let paddedNils = Counter()
     let lmPutsRefused = Counter()
     let inputOverflows = Counter()
+    /// Turns of an event loop that ended before their request did.
+    let turnsEnded = Counter()
     private let cuts: [ConnectionWatch.Verdict: Counter]
 
     init() {
@@ -57,6 +59,7 @@ final class NodeCounters: Sendable {
             ("payload_bytes_copied", payloadBytesCopied.value),
             ("payload_bytes_discarded", payloadBytesDiscarded.value), ("padded_nils", paddedNils.value),
             ("lm_puts_refused", lmPutsRefused.value), ("input_overflows", inputOverflows.value),
+            ("loop_turns_ended", turnsEnded.value),
         ]
         for verdict in ConnectionWatch.Verdict.allCases {
             all.append(("connections_cut_\(verdict.fieldName)", cutCount(verdict)))

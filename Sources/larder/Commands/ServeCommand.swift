@@ -110,6 +110,8 @@ struct ServeCommand: AsyncParsableCommand {
                 metadata: ["variable": "\(name)"]
             )
         }
+        let trim = HeapTrim()
+        defer { trim.stop() }
         let (node, addresses) = try await start(configuration.node, logger: logger)
         var fields = Self.readyFields(addresses, configuration.node)
         if let report = node.memoryFileReport, report.path != nil {
