@@ -87,6 +87,9 @@ struct DiskBudgetTests {
             #expect(tier.statistics().blockCount <= 2_000)
         }
         #expect(tier.statistics().blockCount > 1_000)
+        #expect(tier.statistics().segmentsDroppedByCount > 0)
+        #expect(tier.statistics().segmentsDroppedByCount == tier.statistics().segmentsDropped)
+        #expect(tier.statistics().indexByteCount > 88 * tier.statistics().blockCount)
         #expect(try fixture.isRight(TestBlock(number: 5_999, byteCount: 20), in: tier))
         tier.close()
     }
