@@ -17,6 +17,9 @@ final class BlockIndex: Sendable {
     /// Blocks held.
     var count: Int { total.load(ordering: .relaxed) }
 
+    /// Bytes of memory that the entries and their slots take.
+    var byteCount: Int { cells.reduce(0) { $0 + $1.shard.withLock { $0.byteCount } } }
+
     func entry(_ identity: BlockIdentity) -> IndexEntry? {
         cell(identity).shard.withLock { $0.entry(identity) }
     }

@@ -3,6 +3,7 @@ import Synchronization
 /// What the tier counts from its start on; any thread.
 final class DiskCounters: Sendable {
     let segmentsDropped = Atomic<Int>(0)
+    let segmentsDroppedByCount = Atomic<Int>(0)
     let unitsWritten = Atomic<Int>(0)
     let unitsFailed = Atomic<Int>(0)
     let reopenings = Atomic<Int>(0)

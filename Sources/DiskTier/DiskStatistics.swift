@@ -10,6 +10,10 @@ package struct DiskStatistics: Sendable, Hashable {
     package var blockCount = 0
     /// Most blocks allowed.
     package var blockCountMax = 0
+    /// Memory that the index takes for the blocks in it.
+    package var indexByteCount = 0
+    /// Segments dropped because the index was full although the bytes were within the budget.
+    package var segmentsDroppedByCount = 0
     /// Payload bytes of the blocks in the index, as the clients gave them.
     package var livePayloadByteCount = 0
     /// The same after coding, as stored.

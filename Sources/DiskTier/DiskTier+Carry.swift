@@ -117,7 +117,7 @@ extension DiskTier {
             }
         }
         if let failure { throw failure }
-        // Not there any more: deleted since it was chosen.
+        // Not there any more: deleted or cleared since it was chosen.
         guard let location else {
             if case .damaged? = outcome { quarantine(entry, in: segment) }
             return
@@ -137,7 +137,9 @@ extension DiskTier {
     ) -> (BlockLocation?, CacheError?) {
         var header = header
         let location: BlockLocation? = writeState.withLock { state in
-            guard let now = index.entry(entry.identity), now.location == entry.location else { return nil }
+            guard let now = index.entry(entry.identity), now.location == entry.location,
+                !state.isBeingCleared(now)
+            else { return nil }
             header.attributes = now.attributes
             return state.register(header)
         }

@@ -28,7 +28,10 @@ extension DiskTier {
             }
             guard turns > 0, let victim = segments.nextVictim else { break }
             turns -= 1
+            let isCountAlone =
+                !exceedsBudget(by: room + configuration.segmentByteCount / 2) && exceedsBlockCount
             try reclaim(victim)
+            if isCountAlone { counters.segmentsDroppedByCount.count() }
         }
         let free = configuration.byteCountMax - heldByteCount - room
         guard free >= 0, index.count < configuration.blockCountMax else {
@@ -54,10 +57,14 @@ extension DiskTier {
     }
 
     private func isShort(of byteCount: Int) -> Bool {
-        heldByteCount + byteCount > configuration.byteCountMax
-            || index.count + unitBlockCountMax > configuration.blockCountMax
-            || segments.all.contains { $0.isCondemned }
+        exceedsBudget(by: byteCount) || exceedsBlockCount || segments.all.contains { $0.isCondemned }
     }
+
+    private func exceedsBudget(by byteCount: Int) -> Bool {
+        heldByteCount + byteCount > configuration.byteCountMax
+    }
+
+    private var exceedsBlockCount: Bool { index.count + unitBlockCountMax > configuration.blockCountMax }
 
     /// Drops a segment; writes the blocks again that must not or should not go with it, or all of them.
     private func reclaim(_ segment: Segment, carriesAll: Bool = false) throws(CacheError) {

@@ -17,6 +17,8 @@ extension DiskTier {
             measuresDirectory ? directory.byteCount : statistics.accountedByteCount
         statistics.blockCount = index.count
         statistics.blockCountMax = configuration.blockCountMax
+        statistics.indexByteCount = index.byteCount
+        statistics.segmentsDroppedByCount = counters.segmentsDroppedByCount.value
         statistics.livePayloadByteCount = totals.payloadByteCount
         statistics.liveStoredByteCount = totals.storedByteCount
         statistics.segmentCount = segments.count

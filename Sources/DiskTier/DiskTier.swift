@@ -134,6 +134,7 @@ package final class DiskTier: Sendable {
             count += 1
             onRemoval(entry.identity, entry.summary, .cleared)
         }
+        writeState.withLock { $0.endClear(prefix) }
         guard count > 0 || hidden > 0 else {
             writeState.withLock { $0.withdrawClear(prefix, bound: bound) }
             return (0, nil)

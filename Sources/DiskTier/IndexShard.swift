@@ -21,6 +21,11 @@ struct IndexShard {
     private(set) var storedByteCount = 0
     /// Entries whose pin is not 0, whether it is over or not.
     private(set) var everPinnedCount = 0
+    /// Bytes of memory that chunks and slots take.
+    var byteCount: Int {
+        chunks.count * Self.chunkCapacity * MemoryLayout<IndexEntry>.stride
+            + slots.count * MemoryLayout<UInt32>.stride
+    }
     /// Holds by leases; of blocks that are here or were.
     var holds: [BlockIdentity: UInt32] = [:]
 

@@ -9,6 +9,8 @@ struct WriteState {
     private(set) var openBlocks: [BlockIdentity: IndexEntry] = [:]
     private var tombstones: [BlockIdentity: BlockLocation] = [:]
     private var clears: [KeyPrefix: BlockLocation] = [:]
+    /// Clears whose blocks are still being taken out of the index: the newest bound, and how many calls do that.
+    private var runningClears: [KeyPrefix: (bound: BlockLocation, count: Int)] = [:]
     private var attributes: [BlockIdentity: Attributes] = [:]
     /// What the last unit's tail hid, repeated once in the next tail, so that one damaged tail brings nothing
     /// back.
@@ -67,16 +69,30 @@ struct WriteState {
         tombstones[identity] = max(tombstones[identity] ?? bound, bound)
     }
 
-    /// Hides a namespace from now on.
+    /// Hides a namespace from now on; `endClear` says that its blocks are out of the index.
     ///
     /// Gives how many blocks of the open table that concerns.
     mutating func clear(_ prefix: KeyPrefix) -> (hidden: Int, bound: BlockLocation) {
         let bound = bound
         clears[prefix] = bound
+        runningClears[prefix] = (bound, (runningClears[prefix]?.count ?? 0) + 1)
         let hidden = openBlocks.keys.filter { $0.prefix == prefix }
         for identity in hidden { openBlocks[identity] = nil }
         attributes = attributes.filter { $0.key.prefix != prefix }
         return (hidden.count, bound)
+    }
+
+    /// The blocks that a clear hides are out of the index.
+    mutating func endClear(_ prefix: KeyPrefix) {
+        guard let running = runningClears[prefix] else { return }
+        runningClears[prefix] = running.count > 1 ? (running.bound, running.count - 1) : nil
+    }
+
+    /// Whether a clear that is under way hides a block which is still in the index.
+    ///
+    /// Such a block must not be written again: its copy would lie behind the clear's bound.
+    func isBeingCleared(_ entry: IndexEntry) -> Bool {
+        runningClears[entry.identity.prefix].map { entry.location < $0.bound } ?? false
     }
 
     /// Forgets a clear that found nothing.

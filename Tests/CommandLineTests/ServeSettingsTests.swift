@@ -1,4 +1,5 @@
 import ArgumentParser
+import Node
 import Testing
 
 @testable import larder
@@ -152,6 +153,41 @@ struct ServeSettingsTests {
             let options = try SettingOptions.parse(["--\(setting.rawValue)", "value"])
             #expect(options.flags == [setting: "value"])
         }
+    }
+
+    @Test("the index of the disk tier is large enough for the budget, within a 16th of the memory")
+    func diskBlocks() throws {
+        let gibibyte = 1 << 30
+        #expect(BlockCounts.disk(budget: 200 * gibibyte, machineMemory: 64 * gibibyte) > 200 * gibibyte >> 16)
+        #expect(BlockCounts.disk(budget: 20 * gibibyte, machineMemory: 64 * gibibyte) == 10_485_760)
+        #expect(BlockCounts.disk(budget: 200 * gibibyte, machineMemory: 16 * gibibyte) == 9_586_980)
+        #expect(BlockCounts.disk(budget: 200 * gibibyte, machineMemory: nil) == 1_000_000)
+        #expect(BlockCounts.disk(budget: 0, machineMemory: .max) == 1_000_000)
+        #expect(BlockCounts.disk(budget: .max, machineMemory: .max) == 60_000_000)
+        #expect(BlockCounts.memory(budget: 2 * gibibyte) == 500_000)
+        #expect(BlockCounts.memory(budget: 64 * gibibyte) == 2_097_152)
+    }
+
+    @Test("block counts that are given are taken, and refused outside their bounds")
+    func givenBlockCounts() throws {
+        let flags: [ServeSetting: String] = [.diskBlocks: "10000000", .memoryBlocks: "1234"]
+        let node = try ServeConfiguration(ServeSettings(flags: flags, environment: [:], file: nil)).node
+        #expect(node.diskBlockCountMax == 10_000_000)
+        #expect(node.memoryBlockCountMax == 1_234)
+        for wrong in ["-1", "60000001", "many"] {
+            let settings = try ServeSettings(flags: [.diskBlocks: wrong], environment: [:], file: nil)
+            #expect(throws: CommandFailure.self) { try ServeConfiguration(settings) }
+        }
+    }
+
+    @Test("the doctor names the index's memory, and warns of one beyond a quarter of the machine's")
+    func indexMemory() {
+        let fits = DiskChecks.index(blockCountMax: 1_000_000, budget: 200 << 30, machineMemory: 16 << 30)
+        #expect(fits.verdict == .ok)
+        #expect(fits.detail.contains("1000000 blocks"))
+        let large = DiskChecks.index(blockCountMax: 60_000_000, budget: 200 << 30, machineMemory: 16 << 30)
+        #expect(large.verdict == .warning)
+        #expect(large.fix?.contains("--disk-blocks") == true)
     }
 
     @Test("beyond loopback there must be users")

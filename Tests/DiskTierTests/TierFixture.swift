@@ -12,6 +12,7 @@ final class TierFixture: Sendable {
     private let owner: TemporaryDirectory?
     private let hot = Mutex<Set<BlockIdentity>>([])
     private let whenAsked = Mutex<(@Sendable () -> Void)?>(nil)
+    private let whenRemoved = Mutex<(@Sendable () -> Void)?>(nil)
 
     init() throws {
         let owner = try TemporaryDirectory()
@@ -48,11 +49,19 @@ final class TierFixture: Sendable {
         )
         return try DiskTier.open(configuration, clock: clock) { [self] _, _, reason in
             removed.withLock { $0[reason, default: 0] += 1 }
+            let action = whenRemoved.withLock { action in
+                defer { action = nil }
+                return action
+            }
+            action?()
         }
     }
 
     /// Has something done each time the tier asks whether a block is hot: while it drops a segment.
     func onAskingForHeat(_ action: (@Sendable () -> Void)?) { whenAsked.withLock { $0 = action } }
+
+    /// Has something done once, when the next block leaves the tier.
+    func onNextRemoval(_ action: @escaping @Sendable () -> Void) { whenRemoved.withLock { $0 = action } }
 
     func makeHot(_ block: TestBlock) { hot.withLock { _ = $0.insert(block.identity) } }
 

@@ -120,6 +120,13 @@ struct DoctorCommand: ParsableCommand {
             return [.failure("data directory", "\(directory) cannot be made", fix: fix)]
         }
         var findings = MachineCheck.disk(node).map { [$0] } ?? []
+        findings.append(
+            DiskChecks.index(
+                blockCountMax: node.diskBlockCountMax,
+                budget: node.diskByteCount,
+                machineMemory: SystemFacts.machineMemory
+            )
+        )
         if diskTest.bytes > 0 {
             do throws(CommandFailure) {
                 findings += DiskChecks.speed(

@@ -198,6 +198,7 @@ struct ServeCommand: AsyncParsableCommand {
         if let directory = node.dataDirectory, node.diskByteCount > 0 {
             fields["data_dir"] = "\(directory)"
             fields["disk"] = "\(ByteCount(bytes: node.diskByteCount).exactText)"
+            fields["disk_blocks_max"] = "\(node.diskBlockCountMax)"
         } else {
             fields["disk"] = "off"
         }

@@ -28,6 +28,14 @@ struct ServeConfiguration {
         node.memoryFile = try settings.memoryFile()
         node.packsMemory = try settings.choice(.memoryCodec, of: MemoryCodec.self) == .exponent
         node.diskByteCount = try settings.byteCount(.disk)
+        let memoryBlocks = try settings.count(.memoryBlocks, in: 0...BlockCounts.memoryHighest)
+        node.memoryBlockCountMax =
+            memoryBlocks > 0 ? memoryBlocks : BlockCounts.memory(budget: node.memoryByteCount)
+        let diskBlocks = try settings.count(.diskBlocks, in: 0...BlockCounts.diskHighest)
+        node.diskBlockCountMax =
+            diskBlocks > 0
+            ? diskBlocks
+            : BlockCounts.disk(budget: node.diskByteCount, machineMemory: SystemFacts.machineMemory)
         node.threadCount = try settings.count(.threads, in: 0...1_024)
         node.prefaults = try settings.isOn(.prefault)
         node.sharesWrites = try settings.isOn(.sharedWrites)

@@ -12,9 +12,11 @@ enum ServeSetting: String, CaseIterable, Sendable {
     case dataDir = "data-dir"
     case memory
     case memoryPolicy = "memory-policy"
+    case memoryBlocks = "memory-blocks"
     case memoryCodec = "memory-codec"
     case memoryFile = "memory-file"
     case disk
+    case diskBlocks = "disk-blocks"
     case users
     case cluster
     case nodeName = "node-name"
@@ -70,6 +72,7 @@ enum ServeSetting: String, CaseIterable, Sendable {
             nil
         case .memberTTL: "30s"
         case .weight: "0"
+        case .memoryBlocks, .diskBlocks: "0"
         case .replicas: "1"
         case .peerLookupTimeout: "100ms"
         case .peerLoadTimeout: "1s"
@@ -110,7 +113,8 @@ enum ServeSetting: String, CaseIterable, Sendable {
             "Also speak LMCache's lm:// protocol on this port; always loopback, as it knows no passwords."
         case .dataDir:
             "Directory for the disk tier and the node's secret; without one blocks live in RAM only."
-        case .memory: "RAM for blocks, at least 16MiB; the process stays within 256MiB above it."
+        case .memory:
+            "RAM for blocks, at least 16MiB; the process stays within 256MiB above it, beside --disk-blocks."
         case .memoryPolicy:
             "Which block leaves a full RAM: \(EvictionPolicyName.list). See 'larder trace simulate'."
         case .memoryFile:
@@ -119,6 +123,10 @@ enum ServeSetting: String, CaseIterable, Sendable {
             "exponent: code blocks when a quarter of RAM is left, losslessly, so that it holds about 1.4 times as many; "
                 + "reading one takes some 0.4 ms a MiB more. none: keep all of them as they came."
         case .disk: "Disk space for blocks; 0 turns the disk tier off."
+        case .memoryBlocks:
+            "Most blocks in RAM, some 160 bytes of memory each; 0 is one for every 32KiB, at least 500000. A node that starts with another count starts with an empty RAM."
+        case .diskBlocks:
+            "Most blocks on disk, some 112 bytes of memory each; 0 is one for every 2KiB of --disk, at least 1000000, within a 16th of the machine's memory."
         case .users: "File of users and passwords, made by 'larder user add'."
         case .cluster:
             "Be one node of a cluster: etcd://HOST:PORT/PREFIX, or static:NAME=HOST:PORT,NAME=HOST:PORT,... for a fixed list."
@@ -187,7 +195,7 @@ enum ServeSetting: String, CaseIterable, Sendable {
         case .nodeName: "name"
         case .advertise: "host:port"
         case .clusterSecret, .etcdPasswordFile, .etcdCA, .etcdCert, .etcdKey: "file"
-        case .weight, .replicas: "count"
+        case .weight, .replicas, .memoryBlocks, .diskBlocks: "count"
         case .memberTTL, .peerLookupTimeout, .peerLoadTimeout, .joinTimeout: "time"
         case .port, .lmPort, .eventsPort, .eventsReplayPort: "port"
         case .controlPort: "port"

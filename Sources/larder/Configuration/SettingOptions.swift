@@ -10,9 +10,11 @@ struct SettingOptions: ParsableArguments {
     @Option(help: .of(.dataDir)) var dataDir: String?
     @Option(help: .of(.memory)) var memory: String?
     @Option(help: .of(.memoryPolicy)) var memoryPolicy: String?
+    @Option(help: .of(.memoryBlocks)) var memoryBlocks: String?
     @Option(help: .of(.memoryCodec)) var memoryCodec: String?
     @Option(help: .of(.memoryFile)) var memoryFile: String?
     @Option(help: .of(.disk)) var disk: String?
+    @Option(help: .of(.diskBlocks)) var diskBlocks: String?
     @Option(help: .of(.users)) var users: String?
     @Option(help: .of(.cluster)) var cluster: String?
     @Option(help: .of(.nodeName)) var nodeName: String?
@@ -62,6 +64,7 @@ struct SettingOptions: ParsableArguments {
         let given: [ServeSetting: String?] = [
             .host: host, .port: port, .unix: unix, .lmPort: lmPort, .dataDir: dataDir, .memory: memory,
             .memoryPolicy: memoryPolicy, .memoryCodec: memoryCodec, .memoryFile: memoryFile, .disk: disk,
+            .memoryBlocks: memoryBlocks, .diskBlocks: diskBlocks,
             .cluster: cluster, .nodeName: nodeName, .advertise: advertise, .clusterSecret: clusterSecret,
             .memberTTL: memberTTL, .etcdPasswordFile: etcdPasswordFile, .etcdCA: etcdCA, .etcdCert: etcdCert,
             .etcdKey: etcdKey, .weight: weight, .replicas: replicas, .peerLookupTimeout: peerLookupTimeout,

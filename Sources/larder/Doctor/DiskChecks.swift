@@ -28,6 +28,23 @@ enum DiskChecks {
         return .failure("disk space", text, fix: "--disk \(fitting)GiB, or another --data-dir")
     }
 
+    /// What the index of the disk tier takes when it is full, and the size of block that the budget needs.
+    ///
+    /// Smaller blocks are evicted while there is still space on disk.
+    static func index(blockCountMax: Int, budget: Int, machineMemory: Int?) -> Finding {
+        let byteCount = blockCountMax * BlockCounts.diskEntryByteCount
+        let least = budget / max(1, blockCountMax)
+        let text =
+            "up to \(blockCountMax) blocks in \(ByteCount(bytes: byteCount)) of memory; blocks below "
+            + "\(ByteCount(bytes: least)) on average do not fill the budget"
+        guard let machineMemory, byteCount > machineMemory / 4 else { return .ok("disk index", text) }
+        return .warning(
+            "disk index",
+            text,
+            fix: "a smaller --disk-blocks: that is over a quarter of the memory"
+        )
+    }
+
     /// Whether the disk keeps up.
     static func speed(_ speed: DiskSpeed) -> [Finding] {
         let write = Rate.text(speed.write)

@@ -29,6 +29,12 @@ enum SystemFacts {
         try? String(contentsOfFile: path, encoding: .utf8)
     }
 
+    /// Memory that the machine has, or less where a control group bounds it, bytes; `nil` when it is unknown.
+    static var machineMemory: Int? {
+        let total = text("/proc/meminfo").flatMap { MemoryChecks.value(of: "MemTotal", in: $0) }
+        return [total, groupMemoryLimit].compactMap { $0 }.min()
+    }
+
     /// The memory bound of the process's control groups, bytes; `nil` without one.
     static var groupMemoryLimit: Int? { ControlGroups(read: text).memoryLimit }
 
