@@ -43,6 +43,11 @@ extension Cluster {
             let isNews = peer.report != report
             runMayHaveChanged(of: peer, to: report)
             heardOfDeletions(of: peer, reply)
+            if let parts = reply.elements, parts.count >= 8, parts[6].integer == 0,
+                let revision = parts[7].integer, revision > 0
+            {
+                stepAside(for: peer, revision: UInt64(revision))
+            }
             if peer.heard(report, at: now) {
                 counters.peersUp.add()
                 logger.notice("a node is back", metadata: ["node": "\(peer.name)"])
@@ -101,9 +106,11 @@ extension Cluster {
         }
         let own = own
         let missed = self.state.withLock { $0.peers[name] }?.contact.hasMissed == true
+        let membership = isMember(name, run: report.run)
         return [
             own.state.rawValue, String(own.weight), String(Int64(bitPattern: own.run)),
             String(clock.unixMilliseconds()), missed ? "1" : "0", String(store.deletionLogID),
+            membership.isMember ? "1" : "0", String(min(membership.revision, UInt64(Int64.max))),
         ]
     }
 }

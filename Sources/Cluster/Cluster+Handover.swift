@@ -25,7 +25,7 @@ extension Cluster {
                 (owned, epoch) = (ownedNow, view.epoch)
             }
             if placeWasLostNow.exchange(false, ordering: .relaxed) {
-                forgetPlainKeys(of: Array(repeating: true, count: Slot.count))
+                forgetPlainKeys(of: Array(repeating: false, count: Slot.count))
             }
             switch own.state {
             case .joining: settleIn(view, startedAt: startedAt)

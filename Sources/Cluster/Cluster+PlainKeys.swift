@@ -1,7 +1,7 @@
-internal import Blocks
+package import Blocks
 internal import Logging
 internal import Placement
-internal import Tiering
+package import Tiering
 
 /// Plain keys of slots that this node does not own any more: they are deleted, because they can be replaced at their new
 /// owner, and would be old bytes when this node owns the slot again.
@@ -15,20 +15,47 @@ extension Cluster {
         return (UInt16(0)..<UInt16(Slot.count)).map { view.ownerPlace(of: $0) == place }
     }
 
-    /// Deletes the plain keys of slots for which `isLost` holds; on a thread that may block.
+    /// Takes plain keys away that are from before this node owned their slot; called before they are looked at.
+    ///
+    /// The thread that forgets may take a while: until then a slot that was won back would show what it had before.
+    package func dropStale(_ space: KeySpace, _ keys: KeyBatch) {
+        let since = routing.plainValidSince
+        guard !since.isEmpty else { return }
+        for index in 0..<keys.count {
+            let validSince = since[Int(Slot.of(keys[index]))]
+            guard validSince > 0, let held = store.summary(space, key: keys[index]),
+                held.summary.attributes.createdAt < validSince
+            else { continue }
+            _ = store.delete(space, keys: keys.selecting([index]))
+        }
+    }
+
+    /// Deletes the plain keys of slots for which `isLost` holds, and those from before this node owned their slot; on a
+    /// thread that may block.
     func forgetPlainKeys(of isLost: [Bool]) {
-        guard isLost.contains(true) else { return }
+        guard isLost.contains(true) || !routing.plainValidSince.isEmpty else { return }
+        let began = clock.unixMilliseconds()
+        // By the view of the moment: the slot may have been won back, and its key set anew, since it was lost.
+        func isStale(_ slot: UInt16, _ identity: BlockIdentity) -> Bool {
+            guard let createdAt = store.createdAt(identity), createdAt <= began else { return false }
+            let routing = routing
+            if isLost[Int(slot)], routing.view.ownerPlace(of: slot) != routing.ownPlace { return true }
+            return !routing.plainValidSince.isEmpty && createdAt < routing.plainValidSince[Int(slot)]
+        }
         var count = 0
         for tenant in tenants {
             for database in 0..<Self.databaseCount {
                 let space = store.space(tenant: tenant, database: database)
                 var place: BlockStore.SurveyPlace? = .start
                 while let from = place, !isStopping {
-                    var lost: [[UInt8]] = []
-                    place = store.survey(space, from: from, count: 1_024) { _, key in
-                        if unsafe isLost[Int(Slot.of(key.span.bytes))] { lost.append(key) }
+                    var stale: [(identity: BlockIdentity, key: [UInt8])] = []
+                    place = store.survey(space, from: from, count: 1_024) { identity, key in
+                        if unsafe isStale(Slot.of(key.span.bytes), identity) { stale.append((identity, key)) }
                     }
-                    if !lost.isEmpty { count += store.delete(space, keys: KeyBatch(validated: lost)) }
+                    // Once more, key by key: one may have been set anew meanwhile.
+                    for (identity, key) in stale where unsafe isStale(Slot.of(key.span.bytes), identity) {
+                        count += store.delete(space, keys: KeyBatch(validated: [key]))
+                    }
                 }
             }
         }

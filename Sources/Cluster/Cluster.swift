@@ -19,6 +19,10 @@ package final class Cluster: MembershipListener {
         /// Nodes that have handed over what they held of this one's slots, since it joined.
         var handedOver: Set<NodeName> = []
         var hasLeft = false
+        /// Whether other nodes may have owned this one's slots for a while, and nothing was done about it yet.
+        var placeWasLost = false
+        /// The revision of a peer's view in which this node is no member: it owns nothing until it is one again.
+        var steppedAsideAt: UInt64?
         /// Whether this node became active without what other nodes did not hand over in time.
         var joinedIncomplete = false
         /// Tenants of the users that the membership's source keeps.
@@ -122,9 +126,27 @@ package final class Cluster: MembershipListener {
     // MARK: What the membership tells
 
     package func membersChanged(_ members: [Member], revision: UInt64) {
-        state.withLock { state in
+        let isBack = state.withLock { state in
+            // What the membership says of a member is newer than what the member said of itself before.
+            for member in members {
+                guard let known = state.members.first(where: { $0.name == member.name }),
+                    known.run == member.run,
+                    known.state != member.state || known.weight != member.weight
+                else { continue }
+                state.peers[member.name]?.forgetReport()
+            }
             state.revision = revision
             state.members = members
+            guard let aside = state.steppedAsideAt, revision > aside,
+                members.contains(where: { $0.name == state.own.name })
+            else { return false }
+            state.steppedAsideAt = nil
+            state.placeWasLost = true
+            return true
+        }
+        if isBack {
+            logger.notice("this node is a member of the cluster again")
+            placeWasLostNow.store(true, ordering: .relaxed)
         }
         rebuild()
     }
@@ -141,8 +163,33 @@ package final class Cluster: MembershipListener {
     }
 
     package func placeWasLost() {
+        state.withLock { $0.placeWasLost = true }
         placeWasLostNow.store(true, ordering: .relaxed)
+        rebuild()
         workBell.ring()
+    }
+
+    /// A peer with a newer view says that this node is no member of it: since when others own its slots nobody told it.
+    func stepAside(for peer: Peer, revision: UInt64) {
+        let isNews = state.withLock { state in
+            guard revision > state.revision, state.steppedAsideAt == nil else { return false }
+            state.steppedAsideAt = revision
+            return true
+        }
+        guard isNews else { return }
+        logger.warning(
+            "this node is no member of the cluster any more: it owns nothing until it is one again",
+            metadata: ["says": "\(peer.name)", "revision": "\(revision)"]
+        )
+        rebuild()
+    }
+
+    /// Whether another node counts as a member here, and by which revision of the membership.
+    func isMember(_ name: NodeName, run: UInt64) -> (isMember: Bool, revision: UInt64) {
+        state.withLock { state in
+            let record = state.members.first { $0.name == name }
+            return (record.map { $0.run == 0 || $0.run == run } ?? false, state.revision)
+        }
     }
 
     package func usersChanged(_ lines: [String]) {
@@ -182,7 +229,7 @@ package final class Cluster: MembershipListener {
         let old = routing.view
         let view: ClusterView = state.withLock { state in
             var members = state.members.filter { $0.name != state.own.name }
-            if !state.hasLeft { members.append(state.own) }
+            if !state.hasLeft, state.steppedAsideAt == nil { members.append(state.own) }
             for index in members.indices {
                 // What a node says of itself is newer than what its record says, if it is the same start of it.
                 guard let report = state.peers[members[index].name]?.report,
@@ -199,11 +246,23 @@ package final class Cluster: MembershipListener {
                 state.epoch += 1
                 view = ClusterView(epoch: state.epoch, members: members)
             }
+            let before = routingNow.withLock { $0 }
+            let lost = state.placeWasLost
+            state.placeWasLost = false
             let routing = Routing(
                 view: view,
                 own: state.own.name,
                 peers: state.peers,
-                asksReplicas: configuration.replicaCount > 1 || state.joinedIncomplete
+                asksReplicas: configuration.replicaCount > 1 || state.joinedIncomplete,
+                plainValidSince: view.epoch == before.view.epoch && !lost
+                    ? before.plainValidSince
+                    : Routing.plainValidSince(
+                        view,
+                        own: state.own.name,
+                        after: before,
+                        placeWasLost: lost,
+                        now: clock.unixMilliseconds()
+                    )
             )
             routingNow.withLock { $0 = routing }
             return view

@@ -59,6 +59,9 @@ final class Peer: Sendable {
     /// What it said of itself last.
     var report: PeerReport? { health.withLock { $0.reported } }
 
+    /// What it said of itself is older than what is known otherwise.
+    func forgetReport() { health.withLock { $0.reported = nil } }
+
     /// What it is known to know of this node's state.
     var told: Member.State? { health.withLock { $0.told } }
 

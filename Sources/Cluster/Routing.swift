@@ -11,12 +11,45 @@ final class Routing: Sendable {
     let peers: [Peer?]
     /// Whether the second node of a slot is asked as well: it has copies, or what this node was not handed over.
     let asksReplicas: Bool
+    /// For each slot since when its plain keys are this node's, milliseconds since 1970: what is older was replaced, or may
+    /// have been, by another owner in between. Empty while this node has owned all of its slots from the start.
+    let plainValidSince: [UInt64]
 
-    init(view: ClusterView, own: NodeName, peers: [NodeName: Peer], asksReplicas: Bool = false) {
+    init(
+        view: ClusterView,
+        own: NodeName,
+        peers: [NodeName: Peer],
+        asksReplicas: Bool = false,
+        plainValidSince: [UInt64] = []
+    ) {
         self.asksReplicas = asksReplicas
+        self.plainValidSince = plainValidSince
         self.view = view
         ownPlace = view.members.firstIndex { $0.name == own }
         self.peers = view.members.map { $0.name == own ? nil : peers[$0.name] }
+    }
+
+    /// Since when the plain keys of each slot are this node's, when this view follows another: a slot that was not its own
+    /// before begins without keys. `isNew` says that other nodes may have owned all of them meanwhile.
+    static func plainValidSince(
+        _ view: ClusterView,
+        own: NodeName,
+        after old: Routing,
+        placeWasLost: Bool,
+        now: UInt64
+    ) -> [UInt64] {
+        if placeWasLost { return Array(repeating: now, count: Slot.count) }
+        // The first view: the node has what its previous run had, unless its place was lost.
+        guard !old.view.members.isEmpty, let place = view.members.firstIndex(where: { $0.name == own }) else {
+            return old.plainValidSince
+        }
+        var since = old.plainValidSince
+        for slot in UInt16(0)..<UInt16(Slot.count) where view.ownerPlace(of: slot) == place {
+            guard old.ownPlace == nil || old.view.ownerPlace(of: slot) != old.ownPlace else { continue }
+            if since.isEmpty { since = Array(repeating: 0, count: Slot.count) }
+            since[Int(slot)] = now
+        }
+        return since
     }
 
     /// The nodes of a slot that matter to this one.

@@ -212,6 +212,7 @@ struct WriteState {
     private mutating func advance() {
         isOpen = false
         nextBlock = 0
-        unit += 1
+        // Wraps around after 2^32 units, when none of the first ones is left.
+        unit &+= 1
     }
 }

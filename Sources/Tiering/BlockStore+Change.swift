@@ -145,13 +145,16 @@ extension BlockStore {
         var isHeld = false
         if let summary = memory.summary(identity) {
             let share = Int(Double(memory.arena.byteCount) * configuration.pinnedShareMax)
-            if memory.statistics().pinnedByteCount + summary.payloadByteCount <= share {
+            let now = clock.unixMilliseconds()
+            let own = summary.attributes.pinnedUntil > now ? summary.payloadByteCount : 0
+            if memory.statistics().pinnedByteCount - own + summary.payloadByteCount <= share {
                 isHeld = memory.update(identity) { $0.pinnedUntil = until } != nil
             }
         }
         if let disk, let summary = disk.summary(identity) {
             let share = Int(Double(disk.byteCountMax) * configuration.pinnedShareMax)
-            if disk.pinnedByteCount + summary.payloadByteCount <= share {
+            let own = summary.attributes.pinnedUntil > clock.unixMilliseconds() ? summary.payloadByteCount : 0
+            if disk.pinnedByteCount - own + summary.payloadByteCount <= share {
                 isHeld = updateOnDisk(identity) { $0.pinnedUntil = until } || isHeld
                 writeBehind?.nudge()
             }

@@ -46,6 +46,11 @@ extension BlockStore {
         if isPinned(disk?.summary(identity)), updateOnDisk(identity, unpin) { writeBehind?.nudge() }
     }
 
+    /// When a block was made, milliseconds since 1970; `nil` for one that is not here.
+    package func createdAt(_ identity: BlockIdentity) -> UInt64? {
+        (memory.summary(identity) ?? disk?.summary(identity))?.attributes.createdAt
+    }
+
     /// Until when a block is pinned, milliseconds since 1970; 0 for one that is not, or is not here.
     package func pinnedUntil(_ identity: BlockIdentity) -> UInt64 {
         (memory.summary(identity) ?? disk?.summary(identity))?.attributes.pinnedUntil ?? 0

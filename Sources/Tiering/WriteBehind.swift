@@ -26,6 +26,8 @@ final class WriteBehind: Sendable {
         /// Blocks queued or in the unit being written.
         var dirtyHandles: Set<BlockHandle> = []
         var waiters: [BlockHandle: [DurabilityWaiter]] = [:]
+        /// Since when tombstones or attribute records wait to be written, monotonic nanoseconds.
+        var recordsSince: UInt64?
         var isFlushing = false
         var isClosed = false
         var failure: CacheError?
@@ -146,11 +148,16 @@ final class WriteBehind: Sendable {
     private func pauseBeforeNextUnit() -> Int? {
         let hasRecords = disk.hasPendingRecords
         let isMuchPending = memory.pendingChanges?.isHalfFull ?? false
+        let survivesKill = memory.pendingChanges != nil
         let now = clock.monotonicNanoseconds()
         return state.withLock { state in
             if !state.waiters.isEmpty { return nil }
+            // Deletions that no memory file keeps would be forgotten by a kill: they wait as long as blocks do.
+            let recordsSince = hasRecords ? state.recordsSince ?? now : nil
+            state.recordsSince = recordsSince
+            let isOverdue = recordsSince.map { !survivesKill && now &- $0 >= writeDelayNanoseconds } ?? false
             guard !state.isEmpty else {
-                return hasRecords && (state.isFlushing || isMuchPending) ? nil : 1_000
+                return hasRecords && (state.isFlushing || isMuchPending || isOverdue) ? nil : 1_000
             }
             let oldest = state.queue[state.head].since
             if state.isFlushing || isMuchPending

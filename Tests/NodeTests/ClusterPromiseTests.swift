@@ -95,7 +95,7 @@ struct ClusterPromiseTests {
             var ns = ""
             for client in clients { ns = try client.describeEmpty() }
             let keys = TestCluster.keys(60)
-            try put(clients[0], ns, keys)
+            try put(clients[0], ns, keys, ["ACK", "owner"])
             #expect(
                 try ask(clients[0], ["KV.PIN", ns, "KEYS", "60"] + keys) == "*60\r\n"
                     + String(repeating: ":1\r\n", count: 60)

@@ -1,4 +1,5 @@
 internal import Blocks
+internal import Cluster
 internal import RESP
 internal import Synchronization
 internal import Tiering
@@ -26,7 +27,32 @@ extension RedisConnection {
         }
         note(specification.command)
         if services.cluster != nil, session.peer == nil, isForOthers(specification.command) { return }
+        if let cluster = services.cluster, isPlain(specification) {
+            // Another node with an older view may still send here what this one does not own any more.
+            if session.peer != nil, specification.scope == .write, specification.command != .del,
+                specification.command != .unlink,
+                plainKeys(specification).contains(where: { index in
+                    if case .there(_) = cluster.place(ofPlain: arguments.key(at: index)) { true } else { false }
+                })
+            {
+                return fail("TRYAGAIN this node does not own the key any more")
+            }
+            cluster.dropStale(databaseSpace, arguments.keys(at: plainKeys(specification)))
+        }
         perform(specification.command)
+    }
+
+    /// Whether a verb is about plain keys.
+    private func isPlain(_ specification: CommandSpecification) -> Bool { specification.keys.first > 0 }
+
+    /// The arguments that are keys.
+    private func plainKeys(_ specification: CommandSpecification) -> [Int] {
+        let keys = specification.keys
+        let last = keys.last < 0 ? arguments.count + keys.last : min(keys.last, arguments.count - 1)
+        guard keys.first <= last else { return [] }
+        return stride(from: keys.first, through: last, by: max(1, keys.step)).filter {
+            arguments.isKey(at: $0)
+        }
     }
 
     /// Whether SET has the option GET.
