@@ -51,7 +51,9 @@ final class PeerContact: Sendable {
     /// What to ask for; `nil` when nothing was missed.
     var gap: Gap? {
         state.withLock { state in
-            guard state.needsCatchUp, let heardAt = state.heardAt else { return nil }
+            guard state.needsCatchUp else { return nil }
+            // Without a last contact, which a run that was killed early has not written down: all that it remembers.
+            let heardAt = state.heardAt ?? 0
             return Gap(since: heardAt > Self.overlap ? heardAt - Self.overlap : 0, logID: state.logID)
         }
     }

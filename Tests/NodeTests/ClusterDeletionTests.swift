@@ -182,6 +182,9 @@ struct ClusterDeletionTests {
         #expect(contact.gap == nil && contact.validUntil(limit: 50) == 290)
         #expect(contact.answered(theirs: 200_080, saysMissed: true, at: 280, limit: 50))
         #expect(contact.gap?.since == 190_030)
+        let early = PeerContact(since: nil, logID: nil, now: 0)
+        #expect(early.answered(theirs: 9_000, saysMissed: true, at: 10, limit: 50))
+        #expect(early.gap == PeerContact.Gap(since: 0, logID: nil) && early.validUntil(limit: 50) == 0)
         let restarted = PeerContact(since: 50_000, logID: 3, now: 0)
         #expect(
             restarted.gap == PeerContact.Gap(since: 40_000, logID: 3) && restarted.validUntil(limit: 50) == 0
