@@ -44,7 +44,7 @@ extension Cluster {
             cursor = next
         }
         guard let first, !isStopping else { return }
-        if gap.logID == first.logID, first.floor > gap.since {
+        if gap.logID == first.logID, first.floor > gap.heardAt {
             // It has forgotten deletions that this node has not heard of: nothing from before can be trusted.
             for space in describedSpaces { dropped += store.forget(space, createdUntil: first.floor) }
             logger.warning(

@@ -8,10 +8,14 @@ internal import Synchronization
 final class PeerContact: Sendable {
     /// What a node has to ask another for.
     struct Gap: Hashable {
-        /// Deletions heard of at or after this, milliseconds since 1970 by the other node's clock.
-        let since: UInt64
+        /// The last contact, milliseconds since 1970 by the other node's clock: everything until then is known, but for what
+        /// was on its way.
+        let heardAt: UInt64
         /// The other node's log at the last contact; `nil` when there was none.
         let logID: UInt64?
+
+        /// Deletions heard of at or after this are asked for.
+        var since: UInt64 { heardAt > PeerContact.overlap ? heardAt - PeerContact.overlap : 0 }
     }
 
     private struct State {
@@ -53,8 +57,7 @@ final class PeerContact: Sendable {
         state.withLock { state in
             guard state.needsCatchUp else { return nil }
             // Without a last contact, which a run that was killed early has not written down: all that it remembers.
-            let heardAt = state.heardAt ?? 0
-            return Gap(since: heardAt > Self.overlap ? heardAt - Self.overlap : 0, logID: state.logID)
+            return Gap(heardAt: state.heardAt ?? 0, logID: state.logID)
         }
     }
 

@@ -1,4 +1,5 @@
 import Blocks
+import Placement
 import TestSupport
 import Testing
 import Tiering
@@ -166,6 +167,29 @@ struct ClusterDeletionTests {
         }
     }
 
+    @Test("a short gap right after the nodes have started costs none of the blocks that were not deleted")
+    func shortGap() async throws {
+        var plan = TestCluster.Plan()
+        plan.count = 2
+        try await TestCluster.with(plan) { cluster in
+            let clients = try cluster.nodes.map { try $0.connect() }
+            let ns = try describe(clients)
+            let keys = TestCluster.keys(40)
+            for key in keys { #expect(try put(clients[0], ns, key, Array(key.utf8)) == "*1\r\n+stored\r\n") }
+            try await settle(cluster.nodes)
+            let parts = try cluster.nodes.map { try #require($0.cluster) }
+            let name = try #require(NodeName("node-1"))
+            try await Eventually.holds("they have been in contact") {
+                parts.allSatisfy { $0.peers.allSatisfy { $0.contact.lastContact?.logID ?? 0 != 0 } }
+            }
+            parts[0].noteMissed([name])
+            try await Eventually.holds("the other one has asked for what it missed") {
+                parts[1].counters.catchUps.value > 0 && parts[1].mayServeHeld
+            }
+            for client in clients { #expect(try held(client, ns, keys) == keys) }
+        }
+    }
+
     @Test("a pause in contact, or a deletion that did not arrive, is a gap until it is asked for")
     func contact() {
         let contact = PeerContact(since: nil, logID: nil, now: 0)
@@ -175,7 +199,9 @@ struct ClusterDeletionTests {
         #expect(!contact.answered(theirs: 100_040, saysMissed: false, at: 80, limit: 50))
         #expect(contact.gap == nil && contact.validUntil(limit: 50) == 130)
         #expect(contact.answered(theirs: 200_000, saysMissed: false, at: 200, limit: 50))
-        #expect(contact.gap == PeerContact.Gap(since: 90_040, logID: 7) && contact.validUntil(limit: 50) == 0)
+        #expect(
+            contact.gap == PeerContact.Gap(heardAt: 100_040, logID: 7) && contact.validUntil(limit: 50) == 0
+        )
         #expect(contact.answered(theirs: 200_040, saysMissed: false, at: 240, limit: 50))
         #expect(contact.gap?.since == 90_040, "until it is closed the gap only grows")
         contact.caughtUp(theirs: 200_030, logID: 7)
@@ -184,10 +210,11 @@ struct ClusterDeletionTests {
         #expect(contact.gap?.since == 190_030)
         let early = PeerContact(since: nil, logID: nil, now: 0)
         #expect(early.answered(theirs: 9_000, saysMissed: true, at: 10, limit: 50))
-        #expect(early.gap == PeerContact.Gap(since: 0, logID: nil) && early.validUntil(limit: 50) == 0)
+        #expect(early.gap == PeerContact.Gap(heardAt: 0, logID: nil) && early.validUntil(limit: 50) == 0)
         let restarted = PeerContact(since: 50_000, logID: 3, now: 0)
         #expect(
-            restarted.gap == PeerContact.Gap(since: 40_000, logID: 3) && restarted.validUntil(limit: 50) == 0
+            restarted.gap == PeerContact.Gap(heardAt: 50_000, logID: 3)
+                && restarted.validUntil(limit: 50) == 0
         )
     }
 }
