@@ -43,10 +43,12 @@ final class NodeServices: Sendable {
 
     /// The tenants that may have blocks here: those of this node's users and of the users that its cluster keeps.
     var tenants: Set<Tenant> {
-        var tenants = configuration.users?.tenants ?? [.default]
-        if let authenticator { tenants.formUnion(authenticator.sharedTenants) }
-        return tenants
+        guard let shared = authenticator?.sharedTenants, !shared.isEmpty else { return ownTenants }
+        return ownTenants.union(shared)
     }
+
+    /// Those of this node's own users; asked for with each payload, so they are gathered once.
+    private let ownTenants: Set<Tenant>
 
     init(
         store: BlockStore,
@@ -57,6 +59,7 @@ final class NodeServices: Sendable {
         logger: Logger
     ) {
         self.controlCounters = controlCounters
+        ownTenants = configuration.users?.tenants ?? [.default]
         self.cluster = cluster
         receiving = ReceivingShares(
             byteCountMax: Int(Double(store.arena.byteCount) * configuration.limits.receivingShareMax)

@@ -42,6 +42,7 @@ final class Authenticator: Sendable {
     private struct State {
         /// Users that the cluster keeps, beside the node's own.
         var shared: [String: User] = [:]
+        var sharedTenants: Set<Tenant> = []
         var known: [String: Known] = [:]
         var decoy: PasswordHash?
         var queue = AuthenticationQueue<Attempt>(
@@ -89,6 +90,7 @@ final class Authenticator: Sendable {
         let decoy = Self.decoy(Array(users.values) + Array(shared.values))
         state.withLock { state in
             state.shared = shared
+            state.sharedTenants = Set(shared.values.map(\.tenant))
             state.decoy = decoy
             state.known = state.known.filter { name, known in known.user == users[name] ?? shared[name] }
         }
@@ -106,7 +108,7 @@ final class Authenticator: Sendable {
     }
 
     /// The tenants of the users that the cluster keeps.
-    var sharedTenants: Set<Tenant> { state.withLock { Set($0.shared.values.map(\.tenant)) } }
+    var sharedTenants: Set<Tenant> { state.withLock { $0.sharedTenants } }
 
     /// Checks a name and password; `completion` is called once, here or on the checking thread.
     func check(
