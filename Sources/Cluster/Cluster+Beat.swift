@@ -51,6 +51,10 @@ extension Cluster {
             if peer.heard(report, at: now) {
                 counters.peersUp.add()
                 logger.notice("a node is back", metadata: ["node": "\(peer.name)"])
+                if peer.wasStoodInFor.exchange(false, ordering: .relaxed) {
+                    handover.lookAgain(after: peer.name, at: now)
+                    workBell.ring()
+                }
             }
             if isNews { rebuild() }
         case .failure(let error):

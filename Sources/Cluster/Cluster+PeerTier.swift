@@ -11,7 +11,13 @@ extension Cluster: PeerTier {
     private static let fetchKeyCountMax = 16
 
     package func role(of key: RawSpan) -> PeerRole {
-        let route = routing.route(Slot.of(key))
+        let routing = routing
+        let slot = Slot.of(key)
+        let route = routing.route(slot)
+        // What is put here meanwhile is its owner's when that is back.
+        if route.isOwner, let absent = routing.absentOwner(of: slot) {
+            absent.wasStoodInFor.store(true, ordering: .relaxed)
+        }
         return PeerRole(isOwner: route.isOwner, mayBeElsewhere: !route.asked.isEmpty)
     }
 

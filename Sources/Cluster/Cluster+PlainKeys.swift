@@ -15,6 +15,9 @@ extension Cluster {
         return (UInt16(0)..<UInt16(Slot.count)).map { view.ownerPlace(of: $0) == place }
     }
 
+    /// Whether this node has won slots since it started: their plain keys may be from before.
+    package var hasWonSlots: Bool { !routing.plainValidSince.isEmpty }
+
     /// Takes plain keys away that are from before this node owned their slot; called before they are looked at.
     ///
     /// The thread that forgets may take a while: until then a slot that was won back would show what it had before.

@@ -53,6 +53,9 @@ final class Peer: Sendable {
         health = Mutex(Health(heardAt: now))
     }
 
+    /// Whether this node took blocks of its slots while it was away, and has not handed them over since.
+    let wasStoodInFor = Atomic<Bool>(false)
+
     /// Whether it has been silent for too long: its blocks are misses, and its slots others' until it is heard again.
     var isDown: Bool { isDownNow.load(ordering: .relaxed) }
 

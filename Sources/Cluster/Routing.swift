@@ -79,6 +79,15 @@ final class Routing: Sendable {
         return route
     }
 
+    /// The owner of a slot, when it is another node that is away and this one stands in for it.
+    func absentOwner(of slot: UInt16) -> Peer? {
+        guard let place = view.ownerPlace(of: slot), place != ownPlace, let peer = peers[place], peer.isDown
+        else {
+            return nil
+        }
+        return peer
+    }
+
     /// The first node of a slot beside its owner that can be reached, unless it is this one.
     private func replica(of slot: UInt16, owner: Int?) -> Peer? {
         for rank in 0..<3 {

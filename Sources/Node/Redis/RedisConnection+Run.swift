@@ -29,17 +29,24 @@ extension RedisConnection {
         if services.cluster != nil, session.peer == nil, isForOthers(specification.command) { return }
         if let cluster = services.cluster, isPlain(specification) {
             // Another node with an older view may still send here what this one does not own any more.
-            if session.peer != nil, specification.scope == .write, specification.command != .del,
-                specification.command != .unlink,
-                plainKeys(specification).contains(where: { index in
-                    if case .there(_) = cluster.place(ofPlain: arguments.key(at: index)) { true } else { false }
-                })
-            {
+            if session.peer != nil, isSentInVain(specification, cluster) {
                 return fail("TRYAGAIN this node does not own the key any more")
             }
-            cluster.dropStale(databaseSpace, arguments.keys(at: plainKeys(specification)))
+            if cluster.hasWonSlots {
+                cluster.dropStale(databaseSpace, arguments.keys(at: plainKeys(specification)))
+            }
         }
         perform(specification.command)
+    }
+
+    /// Whether another node with an older view sends what this one does not own any more; deletions are harmless.
+    private func isSentInVain(_ specification: CommandSpecification, _ cluster: Cluster) -> Bool {
+        guard specification.scope == .write, specification.command != .del, specification.command != .unlink
+        else { return false }
+        return plainKeys(specification).contains { index in
+            if case .there(_) = cluster.place(ofPlain: arguments.key(at: index)) { return true }
+            return false
+        }
     }
 
     /// Whether a verb is about plain keys.
