@@ -21,7 +21,11 @@ package final class Cluster: MembershipListener {
         var hasLeft = false
         /// Whether other nodes may have owned this one's slots for a while, and nothing was done about it yet.
         var placeWasLost = false
-        /// The revision of a peer's view in which this node is no member: it owns nothing until it is one again.
+        /// How far the membership's source was read, and its newest revision by which this node's record was there.
+        var readRevision: UInt64 = 0
+        var recordRevision: UInt64 = 0
+        /// The revision of the source by which a peer has no record of this node: it owns nothing until there is one
+        /// again.
         var steppedAsideAt: UInt64?
         /// Whether this node became active without what other nodes did not hand over in time.
         var joinedIncomplete = false
@@ -126,7 +130,7 @@ package final class Cluster: MembershipListener {
     // MARK: What the membership tells
 
     package func membersChanged(_ members: [Member], revision: UInt64) {
-        let isBack = state.withLock { state in
+        state.withLock { state in
             // What the membership says of a member is newer than what the member said of itself before.
             for member in members {
                 guard let known = state.members.first(where: { $0.name == member.name }),
@@ -137,17 +141,25 @@ package final class Cluster: MembershipListener {
             }
             state.revision = revision
             state.members = members
-            guard let aside = state.steppedAsideAt, revision > aside,
-                members.contains(where: { $0.name == state.own.name })
-            else { return false }
+        }
+        rebuild()
+    }
+
+    package func sourceWasRead(upTo revision: UInt64, ownRecordAt recordRevision: UInt64) {
+        let isBack = state.withLock { state in
+            // Revisions go back only when the source has lost its data: those from before mean nothing then.
+            let hasLostData = revision < state.readRevision
+            (state.readRevision, state.recordRevision) = (revision, recordRevision)
+            guard let aside = state.steppedAsideAt, recordRevision >= aside || hasLostData else {
+                return false
+            }
             state.steppedAsideAt = nil
             state.placeWasLost = true
             return true
         }
-        if isBack {
-            logger.notice("this node is a member of the cluster again")
-            placeWasLostNow.store(true, ordering: .relaxed)
-        }
+        guard isBack else { return }
+        logger.notice("this node is a member of the cluster again")
+        placeWasLostNow.store(true, ordering: .relaxed)
         rebuild()
     }
 
@@ -169,10 +181,11 @@ package final class Cluster: MembershipListener {
         workBell.ring()
     }
 
-    /// A peer with a newer view says that this node is no member of it: since when others own its slots nobody told it.
+    /// A peer that has read the membership's source up to a revision found no record of this node there: when the record
+    /// was there at an older one only, it was taken out since, and others own the node's slots.
     func stepAside(for peer: Peer, revision: UInt64) {
         let isNews = state.withLock { state in
-            guard revision > state.revision, state.steppedAsideAt == nil else { return false }
+            guard revision > state.recordRevision, state.steppedAsideAt == nil else { return false }
             state.steppedAsideAt = revision
             return true
         }
@@ -184,11 +197,12 @@ package final class Cluster: MembershipListener {
         rebuild()
     }
 
-    /// Whether another node counts as a member here, and by which revision of the membership.
+    /// Whether another node counts as a member here, and by which revision of the membership's source; 0 for a source
+    /// without revisions.
     func isMember(_ name: NodeName, run: UInt64) -> (isMember: Bool, revision: UInt64) {
         state.withLock { state in
             let record = state.members.first { $0.name == name }
-            return (record.map { $0.run == 0 || $0.run == run } ?? false, state.revision)
+            return (record.map { $0.run == 0 || $0.run == run } ?? false, state.readRevision)
         }
     }
 
@@ -226,27 +240,17 @@ package final class Cluster: MembershipListener {
 
     /// Makes a new view of what is known: the members, what they say of themselves, and who can be reached.
     func rebuild() {
-        let old = routing.view
-        let view: ClusterView = state.withLock { state in
-            var members = state.members.filter { $0.name != state.own.name }
-            if !state.hasLeft, state.steppedAsideAt == nil { members.append(state.own) }
-            for index in members.indices {
-                // What a node says of itself is newer than what its record says, if it is the same start of it.
-                guard let report = state.peers[members[index].name]?.report,
-                    members[index].run == 0 || report.run == members[index].run
-                else { continue }
-                members[index].state = report.state
-                members[index].weight = report.weight
-                // A written list does not know which start of it this is.
-                members[index].run = report.run
-            }
-            updatePeers(&state, members)
-            var view = ClusterView(epoch: state.epoch, members: members)
-            if !view.isPlacedLike(old) || view.members != old.members {
-                state.epoch += 1
-                view = ClusterView(epoch: state.epoch, members: members)
-            }
+        let (view, isNew): (ClusterView, Bool) = state.withLock { state in
             let before = routingNow.withLock { $0 }
+            let members = currentMembers(state)
+            updatePeers(&state, members)
+            let isNew = members != before.view.members
+            var view = before.view
+            if isNew {
+                state.epoch += 1
+                // From the tables before: an event loop may be the one that waits.
+                view = ClusterView(epoch: state.epoch, members: members, after: before.view)
+            }
             let lost = state.placeWasLost
             state.placeWasLost = false
             let routing = Routing(
@@ -254,7 +258,7 @@ package final class Cluster: MembershipListener {
                 own: state.own.name,
                 peers: state.peers,
                 asksReplicas: configuration.replicaCount > 1 || state.joinedIncomplete,
-                plainValidSince: view.epoch == before.view.epoch && !lost
+                plainValidSince: !isNew && !lost
                     ? before.plainValidSince
                     : Routing.plainValidSince(
                         view,
@@ -265,9 +269,9 @@ package final class Cluster: MembershipListener {
                     )
             )
             routingNow.withLock { $0 = routing }
-            return view
+            return (view, isNew)
         }
-        guard view.epoch != old.epoch else { return }
+        guard isNew else { return }
         counters.viewChanges.add()
         logger.info(
             "the cluster's view changed",
@@ -277,6 +281,23 @@ package final class Cluster: MembershipListener {
             ]
         )
         workBell.ring()
+    }
+
+    /// The members by the source's list and by what they say of themselves, as a view lists them.
+    private func currentMembers(_ state: State) -> [Member] {
+        var members = state.members.filter { $0.name != state.own.name }
+        if !state.hasLeft, state.steppedAsideAt == nil { members.append(state.own) }
+        for index in members.indices {
+            // What a node says of itself is newer than what its record says, if it is the same start of it.
+            guard let report = state.peers[members[index].name]?.report,
+                members[index].run == 0 || report.run == members[index].run
+            else { continue }
+            members[index].state = report.state
+            members[index].weight = report.weight
+            // A written list does not know which start of it this is.
+            members[index].run = report.run
+        }
+        return ClusterView.listed(members)
     }
 
     /// For a node that joined while this one was away: what it heard of is what the others heard of since.

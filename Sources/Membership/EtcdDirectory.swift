@@ -30,7 +30,10 @@ struct EtcdDirectory: Sendable {
     private var warnings: [String] = []
     private var warnedKeys: Set<[UInt8]> = []
     private var cluster: UInt64?
-    private var revision: Int64 = 0
+    /// etcd's revision up to which all is known.
+    private(set) var revision: Int64 = 0
+    /// The newest revision by which this run's record was in etcd; 0 before it was.
+    private(set) var recordRevision: Int64 = 0
 
     /// Most keys of which a warning is given.
     static let warnedKeyCountMax = 64
@@ -83,6 +86,8 @@ struct EtcdDirectory: Sendable {
             }
         }
         registration.synced(own?.0, revision: own?.1 ?? 0)
+        if lostData { recordRevision = 0 }
+        noteRecord()
         members.synced(present, at: now)
     }
 
@@ -105,6 +110,19 @@ struct EtcdDirectory: Sendable {
                 }
             }
         }
+        noteRecord()
+    }
+
+    /// This node's record was put.
+    mutating func stored(_ bytes: [UInt8], _ own: Member, revision: Int64) {
+        registration.stored(bytes, own, revision: revision)
+        recordRevision = max(recordRevision, registration.revision)
+    }
+
+    /// By what has been read the record is there, or it is not.
+    private mutating func noteRecord() {
+        guard registration.found?.member?.run == members.own.run else { return }
+        recordRevision = max(recordRevision, revision, registration.revision)
     }
 
     /// What to warn of since the last call.

@@ -147,7 +147,7 @@ extension EtcdMembership {
         let isAgain = state.withLock { state in
             let isAgain = wasGone && state.directory?.registration.wasThere ?? false
             if isAgain { state.reregistrationCount += 1 }
-            state.directory?.registration.stored(bytes, own, revision: revision)
+            state.directory?.stored(bytes, own, revision: revision)
             return isAgain
         }
         if isAgain { logger.warning("etcd had lost this node's record; it is registered again") }

@@ -46,6 +46,8 @@ package final class EtcdMembership: MembershipProvider {
         var revision: UInt64 = 0
         var members: [Member] = []
         var users: [String: String] = [:]
+        var readRevision: Int64 = 0
+        var recordRevision: Int64 = 0
 
         init() {}
 
@@ -53,6 +55,8 @@ package final class EtcdMembership: MembershipProvider {
             revision = directory.members.revision
             members = directory.members.members
             users = directory.shared.users
+            readRevision = directory.revision
+            recordRevision = directory.recordRevision
         }
     }
 
@@ -265,6 +269,13 @@ package final class EtcdMembership: MembershipProvider {
             let members = directory.members.members
             log(members, former.members)
             listener.membersChanged(members, revision: directory.members.revision)
+        }
+        // After the members: what is said by this revision is said of them.
+        if directory.revision != former.readRevision || directory.recordRevision != former.recordRevision {
+            listener.sourceWasRead(
+                upTo: UInt64(clamping: directory.revision),
+                ownRecordAt: UInt64(clamping: directory.recordRevision)
+            )
         }
         let namespaces = directory.shared.takeNews()
         if !namespaces.isEmpty { listener.namespacesShared(namespaces) }

@@ -29,14 +29,23 @@ package protocol MembershipProvider: Sendable {
 
 /// Who hears of members. Called one at a time, in order, on any thread.
 package protocol MembershipListener: AnyObject, Sendable {
-    /// All members there are, this node among them; `revision` grows with each change.
+    /// All members there are, this node among them; `revision` grows with each change, and is this node's own count.
     func membersChanged(_ members: [Member], revision: UInt64)
+    /// How far the source was read, and the newest revision of it by which this node's record was there; the members
+    /// told before are of that revision.
+    ///
+    /// Revisions are the source's, so that those of all nodes can be compared. A source without them never tells.
+    func sourceWasRead(upTo revision: UInt64, ownRecordAt recordRevision: UInt64)
     /// The others had no record of this node, or did not keep it: they may have owned its slots meanwhile.
     func placeWasLost()
     /// Namespaces that other nodes have shared.
     func namespacesShared(_ descriptions: [NamespaceDescription])
     /// All users that the source keeps, as lines of a users file; none when it keeps no users.
     func usersChanged(_ lines: [String])
+}
+
+extension MembershipListener {
+    package func sourceWasRead(upTo revision: UInt64, ownRecordAt recordRevision: UInt64) {}
 }
 
 /// Where a provider stands.

@@ -26,7 +26,7 @@ struct Registration: Sendable {
     var lease: Int64 = 0
     private(set) var found: Found?
     /// The revision at which `found` became so.
-    private var revision: Int64 = 0
+    private(set) var revision: Int64 = 0
     /// The record was there before.
     private(set) var wasThere = false
 

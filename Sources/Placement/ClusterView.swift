@@ -5,7 +5,7 @@
 /// differ only while a node joins or drains; then the holder of a slot is asked before its owner.
 public struct ClusterView: Hashable, Sendable {
     /// Grows with each change; only views of one node are compared by it.
-    public let epoch: UInt64
+    public private(set) var epoch: UInt64
     /// All members, in the order of their names.
     public let members: [Member]
 
@@ -16,16 +16,32 @@ public struct ClusterView: Hashable, Sendable {
     public static let memberCountMax = 4_096
 
     /// Makes a view of members, of which those beyond the limit, in the order of names, are left out.
-    public init(epoch: UInt64, members: [Member]) {
-        let sorted = Array(members.sorted { $0.name < $1.name }.prefix(Self.memberCountMax))
+    ///
+    /// - Parameter former: a view to begin with, of whichever members; it saves time and changes nothing else.
+    public init(epoch: UInt64, members: [Member], after former: ClusterView? = nil) {
+        let sorted = Self.listed(members)
         self.epoch = epoch
         self.members = sorted
         let areAllActive = sorted.allSatisfy { $0.state == .active }
         let hasOwner = sorted.contains { $0.state != .draining }
         let hasHolder = sorted.contains { $0.state != .joining }
         // Of nothing but joining nodes each is a holder: a cluster that starts. Of nothing but draining ones, an owner.
-        owners = SlotTable(sorted) { !hasOwner || $0.state != .draining }
-        holders = areAllActive ? owners : SlotTable(sorted) { !hasHolder || $0.state != .joining }
+        owners = SlotTable(sorted, after: former?.owners) { !hasOwner || $0.state != .draining }
+        holders =
+            areAllActive
+            ? owners : SlotTable(sorted, after: former?.holders) { !hasHolder || $0.state != .joining }
+    }
+
+    /// Members as a view lists them: in the order of their names, those beyond the limit left out.
+    public static func listed(_ members: [Member]) -> [Member] {
+        Array(members.sorted { $0.name < $1.name }.prefix(memberCountMax))
+    }
+
+    /// The same view under another epoch.
+    public func at(epoch: UInt64) -> ClusterView {
+        var view = self
+        view.epoch = epoch
+        return view
     }
 
     /// The node that takes new blocks of a slot; rank 1 and 2 are those that would follow it.

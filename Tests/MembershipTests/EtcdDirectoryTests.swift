@@ -129,6 +129,30 @@ struct EtcdDirectoryTests {
         #expect(directory.skippedCount == 3)
     }
 
+    @Test(
+        "the own record's revision grows only while the record is there, and begins anew when etcd lost its data"
+    )
+    func recordRevision() throws {
+        var directory = try Self.directory()
+        let own = directory.members.own
+        let key = Array("/prod/members/\(own.name)".utf8)
+        let bytes = try MemberRecord.bytes(of: own)
+        let another = try Self.record(of: "a").key
+        directory.synced([], cluster: 1, revision: 50, at: now)
+        #expect(directory.revision == 50 && directory.recordRevision == 0)
+        directory.stored(bytes, own, revision: 52)
+        #expect(directory.revision == 50 && directory.recordRevision == 52)
+        directory.apply([.put(Record(key: key, value: bytes, lease: 1, revision: 52))], at: now)
+        directory.apply([.deleted(key: another, revision: 60)], at: now)
+        #expect(directory.revision == 60 && directory.recordRevision == 60)
+        directory.apply([.deleted(key: key, revision: 61), .deleted(key: another, revision: 62)], at: now)
+        #expect(directory.revision == 62 && directory.recordRevision == 60)
+        directory.stored(bytes, own, revision: 63)
+        #expect(directory.recordRevision == 63)
+        directory.synced([], cluster: 2, revision: 1, at: now)
+        #expect(directory.revision == 1 && directory.recordRevision == 0)
+    }
+
     static func directory() throws -> EtcdDirectory {
         var members = try MemberDirectoryTests.directory([], at: .now)
         members.heard(at: .now)

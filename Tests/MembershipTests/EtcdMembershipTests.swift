@@ -36,6 +36,36 @@ struct EtcdMembershipTests {
         #expect(try etcd.control("get", "--prefix", "/test/", "--keys-only").isEmpty)
     }
 
+    @Test("revisions of nodes with long and short histories can be compared, and show who was taken out")
+    func revisions() async throws {
+        let etcd = try await EtcdProcess()
+        let configuration = try EtcdNode.configuration(etcd.address)
+        var first = try await EtcdNode.started("a", configuration)
+        // Many changes: a count of its own would be far ahead of that of a node that has just come.
+        for weight in UInt32(2)...12 {
+            first.change(weight: weight)
+            try await waitUntil("etcd has it") {
+                try etcd.control("get", "/test/members/a").contains("\(weight)")
+            }
+        }
+        let second = try await EtcdNode.started("b", configuration)
+        try await waitUntil("both have read b's record") {
+            first.recorder.readRevision >= second.recorder.recordRevision
+                && second.recorder.readRevision >= second.recorder.recordRevision
+                && second.recorder.recordRevision > 0
+        }
+        #expect(second.recorder.recordRevision > 10)
+        let before = second.recorder.recordRevision
+        try etcd.control("del", "/test/members/b")
+        try await waitUntil("a has read that b is out, and b is in again") {
+            first.recorder.readRevision > before && second.recorder.recordRevision > before
+                && first.recorder.names == ["a", "b"]
+        }
+        #expect(second.recorder.lostPlaceCount > 0)
+        await first.membership.stop(leaves: true)
+        await second.membership.stop(leaves: true)
+    }
+
     @Test("namespaces and users are shared")
     func sharing() async throws {
         let etcd = try await EtcdProcess()

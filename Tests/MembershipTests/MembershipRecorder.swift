@@ -14,6 +14,8 @@ final class MembershipRecorder: MembershipListener {
         var namespaces: [NamespaceDescription] = []
         var users: [String] = []
         var lostPlaceCount = 0
+        var readRevision: UInt64 = 0
+        var recordRevision: UInt64 = 0
     }
 
     private let state = Mutex(State())
@@ -41,6 +43,18 @@ final class MembershipRecorder: MembershipListener {
 
     func placeWasLost() {
         alone { $0.lostPlaceCount += 1 }
+    }
+
+    /// How far the source was read.
+    var readRevision: UInt64 { state.withLock { $0.readRevision } }
+    /// The newest revision of the source by which the node's record was there.
+    var recordRevision: UInt64 { state.withLock { $0.recordRevision } }
+
+    func sourceWasRead(upTo revision: UInt64, ownRecordAt recordRevision: UInt64) {
+        alone { state in
+            state.readRevision = revision
+            state.recordRevision = recordRevision
+        }
     }
 
     func namespacesShared(_ descriptions: [NamespaceDescription]) {

@@ -63,15 +63,50 @@ struct ClusterOwnershipTests {
             for key in keys { #expect(try client.ask("SET", key, "old") == "+OK\r\n") }
             let members = parts[0].view.members
             // As when the membership has dropped node 1, and it does not hear of that.
-            parts[0].membersChanged(members.filter { $0.name.description == "node-0" }, revision: 1_000)
+            parts[1].sourceWasRead(upTo: 1_000, ownRecordAt: 1_000)
+            parts[0].membersChanged(members.filter { $0.name.description == "node-0" }, revision: 3)
+            parts[0].sourceWasRead(upTo: 1_001, ownRecordAt: 1_001)
             try await Eventually.holds("node 1 owns nothing") { parts[1].routing.ownPlace == nil }
             // It passes requests on to who owns the slots now.
             #expect(try client.ask("SET", keys[0], "new") == "+OK\r\n")
             #expect(try cluster.nodes[0].connect().ask("GET", keys[0]) == "$3\r\nnew\r\n")
             #expect(try client.ask("GET", keys[0]) == "$3\r\nnew\r\n")
-            for part in parts { part.membersChanged(members, revision: 1_001) }
+            // What it hears of others does not bring it back: its record does.
+            parts[1].membersChanged(members, revision: 2_000)
+            #expect(parts[1].routing.ownPlace == nil)
+            parts[0].membersChanged(members, revision: 4)
+            parts[0].sourceWasRead(upTo: 1_002, ownRecordAt: 1_001)
+            parts[1].sourceWasRead(upTo: 1_002, ownRecordAt: 1_002)
             #expect(parts[1].routing.ownPlace != nil)
             #expect(try ask(client, ["EXISTS"] + keys) == ":0\r\n")
+        }
+    }
+
+    @Test(
+        "a node whose peer has not read its record yet keeps its place, however often that peer's list changed"
+    )
+    func newcomer() async throws {
+        var plan = TestCluster.Plan()
+        plan.count = 2
+        try await TestCluster.with(plan) { cluster in
+            let parts = try cluster.nodes.map { try #require($0.cluster) }
+            let members = parts[0].view.members
+            parts[1].sourceWasRead(upTo: 1_000, ownRecordAt: 1_000)
+            parts[0].membersChanged(members.filter { $0.name.description == "node-0" }, revision: 5_000)
+            parts[0].sourceWasRead(upTo: 999, ownRecordAt: 900)
+            let name = members[1].name.description
+            let answer = try #require(
+                parts[0].answerBeat(from: name, state: "active", weight: 1, run: Int(members[1].run))
+            )
+            #expect(answer[6] == "0" && answer[7] == "999")
+            let peer = try #require(parts[1].peers.first)
+            parts[1].stepAside(for: peer, revision: 999)
+            #expect(parts[1].routing.ownPlace != nil)
+            parts[1].stepAside(for: peer, revision: 1_001)
+            #expect(parts[1].routing.ownPlace == nil)
+            // Whose data is lost begins to count anew.
+            parts[1].sourceWasRead(upTo: 7, ownRecordAt: 7)
+            #expect(parts[1].routing.ownPlace != nil)
         }
     }
 

@@ -1,4 +1,5 @@
 import Placement
+import TestSupport
 import Testing
 
 @Suite("Placement")
@@ -125,6 +126,40 @@ struct PlacementTests {
         let members = Self.members(7)
         let view = ClusterView(epoch: 1, members: members)
         #expect(ClusterView(epoch: 1, members: members.reversed()) == view)
+    }
+
+    @Test(
+        "a view made from the one before is the same as one from scratch",
+        arguments: 0..<4 as Range<UInt64>
+    )
+    func following(seed: UInt64) {
+        var random = SeededRandom(seed: seed)
+        // From few to many: a table from scratch, one that is followed, and the border between the two.
+        var members = Self.members(Int.random(in: 0...8, using: &random))
+        var view = ClusterView(epoch: 0, members: members)
+        for epoch in UInt64(1)...20 {
+            for _ in 0..<Int.random(in: 1...3, using: &random) { Self.change(&members, &random) }
+            view = ClusterView(epoch: epoch, members: members, after: view)
+            let fresh = ClusterView(epoch: epoch, members: members)
+            #expect(view.members == fresh.members)
+            #expect(view.isPlacedLike(fresh), "seed \(seed), epoch \(epoch)")
+        }
+    }
+
+    /// A member comes, goes, or changes its weight, its state or its run.
+    private static func change(_ members: inout [Member], _ random: inout SeededRandom) {
+        let place = members.indices.randomElement(using: &random)
+        switch (Int.random(in: 0..<6, using: &random), place) {
+        case (0, let place?): members.remove(at: place)
+        case (1, let place?): members[place].weight = UInt32.random(in: 1...4, using: &random)
+        case (2, let place?):
+            members[place].state = Member.State.allCases.randomElement(using: &random) ?? .active
+        case (3, let place?): members[place].run = random.next()
+        default:
+            let name = NodeName("node-\(Int.random(in: 0..<12, using: &random))")
+            guard let name, !members.contains(where: { $0.name == name }) else { return }
+            members.append(Member(name: name, host: "127.0.0.1", port: 7_379))
+        }
     }
 
     /// A change here would make nodes of two versions disagree: these owners are part of the protocol.

@@ -14,8 +14,8 @@ struct PlacementBenchCommand: ParsableCommand {
               larder bench placement --nodes 5,50,500 --blocks 2000
 
             LARGEST and SMALLEST are a node's keys against the mean. JOIN is the part of all slots that move when one node \
-            more comes, times the number of nodes then: 1 is the least possible. VIEW is the time a node needs for a new view, \
-            one core. ASKED is how many nodes own a part of a prompt of --blocks blocks, and are asked when it is matched.
+            more comes, times the number of nodes then: 1 is the least possible. VIEW is the time a node needs for its first \
+            view, CHANGE that for the next when one node more comes, and LEAVE that when it goes again; one core. ASKED is how many nodes own a part of a prompt of --blocks blocks, and are asked when it is matched.
             """
     )
 
@@ -42,7 +42,7 @@ struct PlacementBenchCommand: ParsableCommand {
             Report(
                 columns: [
                     .init("nodes"), .init("largest"), .init("smallest"), .init("join"),
-                    .init("view_milliseconds"),
+                    .init("view_milliseconds"), .init("change_milliseconds"), .init("leave_milliseconds"),
                     .init("asked"),
                 ],
                 rows: rows
@@ -55,7 +55,9 @@ struct PlacementBenchCommand: ParsableCommand {
         let members = Self.members(nodeCount + 1)
         var view = ClusterView(epoch: 0, members: [])
         let time = clock.measure { view = ClusterView(epoch: 1, members: Array(members.prefix(nodeCount))) }
-        let larger = ClusterView(epoch: 2, members: members)
+        var larger = view
+        let joinTime = clock.measure { larger = ClusterView(epoch: 2, members: members, after: view) }
+        let leaveTime = clock.measure { view = ClusterView(epoch: 3, members: view.members, after: larger) }
         var moved = 0
         for slot in UInt16(0)..<UInt16(Slot.count)
         where view.owner(of: slot)?.name != larger.owner(of: slot)?.name {
@@ -74,7 +76,9 @@ struct PlacementBenchCommand: ParsableCommand {
             .integer(nodeCount), .text(Rate.decimals(Double(counts.max() ?? 0) / mean, 3)),
             .text(Rate.decimals(Double(counts.min() ?? 0) / mean, 3)),
             .text(Rate.decimals(Double(moved) / Double(Slot.count) * Double(nodeCount + 1), 3)),
-            .text(Rate.decimals(time / .milliseconds(1), 1)), .integer(asked.count),
+            .text(Rate.decimals(time / .milliseconds(1), 1)),
+            .text(Rate.decimals(joinTime / .milliseconds(1), 1)),
+            .text(Rate.decimals(leaveTime / .milliseconds(1), 1)), .integer(asked.count),
         ]
     }
 
