@@ -22,7 +22,9 @@ on top of its memory, `refuse` has the victim log in as somebody who may not wri
 import argparse
 import multiprocessing
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -31,7 +33,9 @@ import time
 from hostile_attacks import ATTACKER, ATTACKER_PASSWORD, ATTACKS, Ports, prepare
 from hostile_peers import Swarm, raise_descriptor_limit
 from hostile_watch import VICTIM, VICTIM_PASSWORD, Health, Victim
-from node import Node, NodeFailed, clean_up_at_end, free_port, remove_directory, require_linux, temporary_directory
+from node import (
+    Node, NodeFailed, clean_up_at_end, die_with_parent, remove_directory, require_linux, temporary_directory,
+)
 from workload import GIB, MIB, Connection, ReplyError, Verdict, byte_count, in_units, new_seed, percentile, say, table
 
 OPERATOR, OPERATOR_PASSWORD = "operator", "only-for-this-check-o"
@@ -74,16 +78,37 @@ def add_user(larder, path, password_file, name, tenant, secret, scopes, required
     return done.returncode == 0
 
 
+def listening_ports(count):
+    """Ports of loopback that nobody has, below those that outgoing connections take: an attack uses up thousands of them."""
+    probes = []
+    for port in random.SystemRandom().sample(range(20_000, 32_000), 1_000):
+        probe = socket.socket()
+        probes.append(probe)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            probes.pop().close()
+        if len(probes) == count:
+            break
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    if len(ports) < count:
+        raise NodeFailed(f"{count} ports from 20000 to 31999 are needed, {len(ports)} are free: end what listens there")
+    return ports
+
+
 class Target:
     """A node to attack, and what it tells of itself."""
 
     def __init__(self, settings, users, directory):
-        control, lm, events, replay = (free_port() for _ in range(4))
+        port, control, lm, events, replay = listening_ports(5)
         self.node = Node(
             settings.larder, os.path.join(directory, "data"), os.path.join(directory, "node.log"), settings.memory, 2 * GIB,
             ["--users", users, "--control-port", str(control), "--lm-port", str(lm), "--events-port", str(events),
              "--events-replay-port", str(replay), "--connections", str(CONNECTIONS)],
         )
+        self.node.port = port
         self.ports = Ports(self.node.port, control, lm, events, replay)
         self.observer = None
 
@@ -131,6 +156,7 @@ class MemoryWatch(threading.Thread):
 
 def attack_main(name, ports, end, stop, pipe):
     """The process of one attack."""
+    die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.nice(19)
@@ -181,8 +207,8 @@ class Trial:
     """One attack, or all of them, on a fresh node."""
 
     HEAD = (
-        "attack", "loads", "p99 alone", "p99 then", "times", "puts p99", "then", "health max", "beside memory", "of it before", "back after",
-        "verdict",
+        "attack", "loads", "p99 alone", "p99 then", "times", "puts p99", "then", "health max", "beside memory",
+        "of it before", "back after", "verdict",
     )
 
     def __init__(self, settings, name, users, verdict, seed):
@@ -300,7 +326,6 @@ class Trial:
                 self.expect(False, f"the attack {name} did not take place")
                 continue
             say(f"  {name}: " + ", ".join(f"{what} {count}" for what, count in done.items()))
-            # At the most, connections are short of what is tried where the node closes them; they were made all the same.
             self.expect(done["connected"] >= wanted, f"{name} made {done['connected']} connections, {wanted} are needed")
 
     def _judge(self, alone, then, resident_before, peak, back):

@@ -16,6 +16,8 @@ class Ports:
 
     def __init__(self, redis, control, lm, events, replay):
         self.redis, self.control, self.lm, self.events, self.replay = redis, control, lm, events, replay
+        #: The attacker's namespace, once it is prepared.
+        self.attacked = b""
 
     def all(self):
         return [self.redis, self.control, self.lm, self.events, self.replay]
@@ -26,7 +28,7 @@ def login():
 
 
 def prepare(ports):
-    """The attacker's own keys, which its requests name."""
+    """The attacker's own keys and blocks, which its requests name."""
     with Connection(ports.redis, timeout=60) as connection:
         connection.call("AUTH", ATTACKER, ATTACKER_PASSWORD)
         connection.call("SET", "large", bytes(LARGE))
@@ -35,6 +37,10 @@ def prepare(ports):
             connection.pipeline([
                 ("SET", ("key-%06d-" % number + "a" * 396).encode(), b"1") for number in range(start, start + 500)
             ])
+        ports.attacked = bytes(connection.call("KV.DESCRIBE", json.dumps(NAMESPACE)))
+        for number in range(LEASED_COUNT):
+            payload = number.to_bytes(4, "big") * (MIB // 4)
+            connection.call("KV.PUT", ports.attacked, "BLOCKS", 1, b"held-%d" % number, payload)
 
 
 def slow_readers(ports):
@@ -60,11 +66,16 @@ def huge_mgets(ports):
 
 
 def patterns(ports):
-    # A set of 16,000 members, none of which is in a key: each byte of each key is held against all of them.
-    scan = command("SCAN", 0, "MATCH", b"*[" + b"!#%+" * 4_000 + b"]q", "COUNT", 16_000)
-    config = command("CONFIG", "GET", *[b"*[%b]%d" % (b"acegikmo" * 200, index) for index in range(300)])
-    peers = [Peer(ports.redis, login(), scan, repeats=True) for _ in range(3)]
-    return peers + [Peer(ports.redis, login(), config, repeats=True) for _ in range(2)]
+    # A set of many members, none of which is in a key: each byte of each key is held against all of them. The short ones
+    # are as long as a node may allow.
+    scans = [
+        command("SCAN", 0, "MATCH", b"*[" + b"!#%+" * (length // 4 - 2) + b"]q", "COUNT", 16_000) for length in (16_000, 1_024)
+    ]
+    configs = [
+        command("CONFIG", "GET", *[b"*[%b]%d" % (b"acegikmo" * (length // 8 - 2), index) for index in range(count)])
+        for length, count in ((1_600, 300), (1_024, 64))
+    ]
+    return [Peer(ports.redis, login(), request, repeats=1) for request in scans + scans + configs]
 
 
 def grpc_streams(ports):
@@ -85,8 +96,8 @@ def passwords(ports):
     peers = []
     for number in range(600):
         guesses = [command("AUTH", ATTACKER, f"guess-{number}-{index}") for index in range(4)]
-        request = command("RESET").join(guesses) if number % 2 else b"".join(guesses[:1])
-        peers.append(Peer(ports.redis, b"", request, repeats=True, again=20))
+        request = command("RESET").join(guesses) if number % 2 else guesses[0]
+        peers.append(Peer(ports.redis, b"", request, repeats=7 if number % 2 else 1, again=20))
     return peers
 
 
@@ -102,14 +113,9 @@ def kept_requests(ports):
 
 def leases(ports):
     """Leases, pins and namespaces, as many as there are to be had."""
-    with Connection(ports.redis, timeout=60) as connection:
-        connection.call("AUTH", ATTACKER, ATTACKER_PASSWORD)
-        namespace = bytes(connection.call("KV.DESCRIBE", json.dumps(NAMESPACE)))
-        for number in range(LEASED_COUNT):
-            connection.call("KV.PUT", namespace, "BLOCKS", 1, b"held-%d" % number, number.to_bytes(4, "big") * (MIB // 4))
     keys = [b"held-%d" % number for number in range(LEASED_COUNT)]
-    match = b"".join(command("KV.MATCH", namespace, "LEASE", 600_000, "KEYS", 1, key) for key in keys)
-    pin = command("KV.PIN", namespace, "KEYS", len(keys), *keys)
+    match = b"".join(command("KV.MATCH", ports.attacked, "LEASE", 600_000, "KEYS", 1, key) for key in keys)
+    pin = command("KV.PIN", ports.attacked, "KEYS", len(keys), *keys)
     names = b"".join(
         command("KV.DESCRIBE", json.dumps({**NAMESPACE, "cache_salt": f"{number} " + "s" * 1000})) for number in range(4_200)
     )
@@ -121,7 +127,7 @@ ATTACKS = {
     "slow-readers": (slow_readers, 200, "200 connections ask for 3,000 x 16 KiB each and read 64 bytes a second"),
     "slow-senders": (slow_senders, 204, "4 payloads of 60 MiB at 80 KiB/s, 200 requests a byte at a time"),
     "huge-mgets": (huge_mgets, 4, "30,000 x 28 MiB and 39,000 x 16 KiB asked for in one request, nothing read"),
-    "patterns": (patterns, 5, "SCAN and CONFIG GET with patterns of 16 KB, over and over"),
+    "patterns": (patterns, 6, "SCAN and CONFIG GET with patterns of 1 and 16 KB, over and over"),
     "grpc-streams": (grpc_streams, 73, "Health and Put calls whose message never ends, silent connections"),
     "silent": (silent, 1_000, "200 silent connections to each port"),
     "passwords": (passwords, 600, "600 connections guess passwords, half of them with RESET between"),

@@ -26,11 +26,12 @@ def command(*parts):
 
 
 class Peer:
-    """One connection that sends `opening`, then `request` over and over while `repeats`, at a pace of its own."""
+    """One connection that sends `opening`, then `request`, at a pace of its own; with `repeats` again whenever so many lines
+    have been answered, so that it never has more than one request under way."""
 
     CLOSED, CLOSE_WAIT = 7, 8
 
-    def __init__(self, port, opening=b"", request=b"", repeats=False, read_rate=None, send_rate=None, again=20):
+    def __init__(self, port, opening=b"", request=b"", repeats=0, read_rate=None, send_rate=None, again=20):
         """Rates are bytes a second, None for as fast as it goes; a read rate of 0 never reads. `again` is how often it
         connects after the server has closed it."""
         self.port, self.opening, self.request = port, opening, request
@@ -48,9 +49,9 @@ class Peer:
         #: From here on the send rate holds: what comes before goes as fast as it can.
         self.fast = len(self.opening)
         self.allowed_in = self.allowed_out = 0.0
-        self.begun = time.monotonic()
-        self.sent = 0
-        self.moved = self.begun
+        self.sent = self.lines = 0
+        #: The first request is answered after what came before it.
+        self.awaited = self.repeats + (1 if self.opening else 0)
         error = self.socket.connect_ex(("127.0.0.1", self.port))
         return error in (0, errno.EINPROGRESS)
 
@@ -93,7 +94,11 @@ class Peer:
 
     def took(self, data):
         """After something was received: what is to be sent next is put in `out`."""
-        if self.repeats and not self.out:
+        if not self.repeats:
+            return
+        self.lines += data.count(b"\n")
+        if self.lines >= self.awaited and not self.out:
+            self.lines, self.awaited = 0, self.repeats
             self.out = memoryview(self.request)
 
     def tick(self, seconds):

@@ -11,6 +11,7 @@ import sys
 import time
 
 from hostile_peers import DATA, END_HEADERS, END_STREAM, GOAWAY, H2_PREFACE, HEADERS, h2_frame, h2_headers
+from node import die_with_parent
 from workload import KIB, Connection, Content, ReplyError
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "python"))
@@ -53,6 +54,7 @@ class Sampler:
         self._process.join()
 
     def _main(self, pipe):
+        die_with_parent()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         try:

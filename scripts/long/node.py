@@ -73,7 +73,8 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def _die_with_parent():
+def die_with_parent():
+    """In a process that was just forked: it ends when the thread that forked it does."""
     _libc.prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
 
 
@@ -115,7 +116,7 @@ class ServerProcess:
 
     def before_exec(self):
         """Runs in the new process before it becomes the program."""
-        _die_with_parent()
+        die_with_parent()
 
     def connect(self, timeout):
         """A connection to the server."""
